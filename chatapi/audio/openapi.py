@@ -16,55 +16,74 @@ SPEECH_TYPES = sorted({SOUND_FORMATS[name].media_type for name in SPEECH_FORMATS
 
 
 class TranslationFormSerializer(serializers.Serializer[Any]):
-    file = UploadedField(help_text="wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, by its bytes.")
-    model = serializers.CharField(required=False, help_text="Any: there is one recognizer.")
-    prompt = serializers.CharField(required=False, help_text="What came before, or spellings.")
-    temperature = serializers.FloatField(min_value=0, max_value=1, default=0)
-    response_format = serializers.ChoiceField(FORMATS, default="json")
+    """The form with which a sound is translated."""
+
+    file = UploadedField(help_text="The sound: wav, mp3, flac, ogg, opus, webm, m4a, mp4 or aac, told by its bytes.")
+    model = serializers.CharField(required=False, help_text="Any name: there is one recognizer.")
+    prompt = serializers.CharField(required=False, help_text="What was said before, or words as they are to be spelled.")
+    temperature = serializers.FloatField(min_value=0, max_value=1, default=0, help_text="How much chance there is in the choice of words: 0 for the least.")
+    response_format = serializers.ChoiceField(FORMATS, default="json", help_text="`json` and `verbose_json` answer with JSON, the latter with times; `text` with plain "
+        "text; `srt` and `vtt` with subtitles.")
 
 
 class TranscriptionFormSerializer(TranslationFormSerializer):
-    language = serializers.CharField(required=False, help_text="ISO 639-1; told by the sound where absent.")
+    """The form with which a sound is transcribed."""
+
+    language = serializers.CharField(required=False, help_text="What is spoken, by ISO 639-1, such as `en`. Left out: told by the sound.")
     timestamp_granularities = serializers.ListField(
         child=serializers.ChoiceField(GRANULARITIES),
         required=False,
-        help_text="Needs `verbose_json`; also as `timestamp_granularities[]`.",
+        help_text="What times are told of, with `verbose_json`: `segment` (the default), `word`, or both. "
+        "Also as `timestamp_granularities[]`.",
     )
-    stream = serializers.BooleanField(default=False)
+    stream = serializers.BooleanField(default=False, help_text="Whether the text comes as events while it is recognized. `verbose_json`, `srt` and `vtt` "
+        "are always answered whole.")
 
 
 class TranscriptUsageSerializer(serializers.Serializer[Any]):
-    type = serializers.ChoiceField(["duration"])
-    seconds = serializers.IntegerField()
+    """What a transcript is billed by."""
+
+    type = serializers.ChoiceField(["duration"], help_text="By what it is counted: the length of the sound.")
+    seconds = serializers.IntegerField(help_text="The length of the sound, rounded up to whole seconds.")
 
 
 class TranscriptSerializer(serializers.Serializer[Any]):
-    text = serializers.CharField()
-    usage = TranscriptUsageSerializer(required=False)
-    task = serializers.CharField(required=False, help_text="This and what follows: of `verbose_json`.")
-    language = serializers.CharField(required=False, help_text="Its English name.")
-    duration = serializers.FloatField(required=False, help_text="Seconds.")
-    segments = serializers.ListField(child=serializers.DictField(), required=False)
-    words = serializers.ListField(child=serializers.DictField(), required=False)
+    """What is said in a sound."""
+
+    text = serializers.CharField(help_text="All that is said.")
+    usage = TranscriptUsageSerializer(required=False, help_text="What is billed. Absent of translations, as with OpenAI.")
+    task = serializers.CharField(required=False, help_text="Of `verbose_json`: `transcribe` or `translate`.")
+    language = serializers.CharField(required=False, help_text="Of `verbose_json`: the English name of the language, such as `norwegian`.")
+    duration = serializers.FloatField(required=False, help_text="Of `verbose_json`: the length of the sound in seconds.")
+    segments = serializers.ListField(child=serializers.DictField(), required=False, help_text="Of `verbose_json`: the passages, each with `start` and `end` in seconds, its `text`, and "
+        "what the recognizer tells of it.")
+    words = serializers.ListField(child=serializers.DictField(), required=False, help_text="Of `verbose_json`, if words were asked for: each `word` with its `start` and `end` in "
+        "seconds.")
 
 
 class TranscriptEventSerializer(serializers.Serializer[Any]):
-    type = serializers.ChoiceField(["transcript.text.delta", "transcript.text.done"])
-    delta = serializers.CharField(required=False)
-    text = serializers.CharField(required=False, help_text="All of it, at the end.")
-    usage = TranscriptUsageSerializer(required=False)
+    """An event of a transcript's stream."""
+
+    type = serializers.ChoiceField(["transcript.text.delta", "transcript.text.done"], help_text="`transcript.text.delta` for each new passage, `transcript.text.done` at the end.")
+    delta = serializers.CharField(required=False, help_text="Of a delta: what is new. All of them joined are the whole text.")
+    text = serializers.CharField(required=False, help_text="At the end: the whole text.")
+    usage = TranscriptUsageSerializer(required=False, help_text="At the end: what is billed.")
 
 
 class SpeechUsageSerializer(serializers.Serializer[Any]):
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    total_tokens = serializers.IntegerField()
+    """Estimates in tokens, as OpenAI tells them. Billed are the characters of the input."""
+
+    input_tokens = serializers.IntegerField(help_text="An estimate of the input's tokens.")
+    output_tokens = serializers.IntegerField(help_text="An estimate of the sound's tokens, by its length.")
+    total_tokens = serializers.IntegerField(help_text="Both together.")
 
 
 class SpeechEventSerializer(serializers.Serializer[Any]):
-    type = serializers.ChoiceField(["speech.audio.delta", "speech.audio.done"])
-    audio = serializers.CharField(required=False, help_text="Base64.")
-    usage = SpeechUsageSerializer(required=False)
+    """An event of spoken sound."""
+
+    type = serializers.ChoiceField(["speech.audio.delta", "speech.audio.done"], help_text="`speech.audio.delta` for each piece of sound, `speech.audio.done` at the end.")
+    audio = serializers.CharField(required=False, help_text="Of a delta: the next bytes of the sound, as base64.")
+    usage = SpeechUsageSerializer(required=False, help_text="At the end: estimates of the tokens.")
 
 
 ENDPOINTS: list[Endpoint] = [

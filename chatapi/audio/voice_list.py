@@ -17,15 +17,18 @@ from media.processing.speech.voices.registry import all_voices
 
 
 class VoiceSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
+    """A voice that can speak."""
+
+    id = serializers.CharField(help_text="What requests name it by.")
     object = ConstantField("voice")
-    name = serializers.CharField()
-    description = serializers.CharField()
-    language = serializers.CharField(help_text="A BCP 47 tag.")
-    gender = serializers.ChoiceField(["female", "male", "neutral"], allow_null=True)
-    engine = serializers.ChoiceField(["piper", "espeak"])
-    alias_of = serializers.CharField(allow_null=True, help_text="The voice that lends its sound.")
-    aliases = serializers.ListField(child=serializers.CharField(), help_text="The voices it lends it to.")
+    name = serializers.CharField(help_text="Its name, for people.")
+    description = serializers.CharField(help_text="What it sounds like, in a few words.")
+    language = serializers.CharField(help_text="What it speaks, as a BCP 47 tag such as `en-US`.")
+    gender = serializers.ChoiceField(["female", "male", "neutral"], allow_null=True, help_text="What it sounds like; null if that is not known.")
+    engine = serializers.ChoiceField(["piper", "espeak"], help_text="What synthesizes it: `piper` sounds natural, `espeak` is small and speaks many "
+        "languages.")
+    alias_of = serializers.CharField(allow_null=True, help_text="The voice that lends its sound; null if it has one of its own.")
+    aliases = serializers.ListField(child=serializers.CharField(), help_text="The voices that it lends its sound to.")
 
 
 class VoiceListView(ApiView):

@@ -8,13 +8,15 @@ from core.ids import EXPORT
 
 
 class ExportSerializer(serializers.Serializer[DataExport]):
+    """A ZIP of a user's own data, made in the background and kept for a week."""
+
     id = PublicIdField(EXPORT)
     object = ConstantField("export")
-    status = serializers.ChoiceField(DataExport.State.values, source="state")
-    created_at = TimestampField()
-    expires_at = TimestampField(allow_null=True, help_text="When it is deleted; null while it is pending.")
-    bytes = serializers.SerializerMethodField(help_text="Of the archive, once it is ready.")
-    content_url = serializers.SerializerMethodField(help_text="A path, once it is ready.")
+    status = serializers.ChoiceField(DataExport.State.values, source="state", help_text="`pending` until it is made, then `ready`, or `failed`: ask for another.")
+    created_at = TimestampField(help_text="When it was asked for, in seconds since the epoch.")
+    expires_at = TimestampField(allow_null=True, help_text="When it is deleted, in seconds since the epoch; null while it is pending.")
+    bytes = serializers.SerializerMethodField(help_text="The size of the ZIP in bytes, once it is ready. Null else.")
+    content_url = serializers.SerializerMethodField(help_text="The path of the ZIP, once it is ready. Null else.")
 
     def get_bytes(self, export: DataExport) -> int | None:
         return export.size if export.state == DataExport.State.READY else None
@@ -25,6 +27,8 @@ class ExportSerializer(serializers.Serializer[DataExport]):
 
 
 class ExportDeletedSerializer(serializers.Serializer[DataExport]):
+    """An export that was deleted."""
+
     id = PublicIdField(EXPORT)
     object = ConstantField("export.deleted")
     deleted = DeletedField()

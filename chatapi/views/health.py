@@ -19,6 +19,8 @@ from core.redaction import redact
 
 
 class StatusSerializer(serializers.Serializer[Any]):
+    """All is well; else the status is another."""
+
     status = ConstantField("ok")
 
 

@@ -23,15 +23,19 @@ from engines.served_models import current_registry
 
 
 class ModelSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
+    """A model that can be asked."""
+
+    id = serializers.CharField(help_text="What requests name it by.")
     object = ConstantField("model")
-    created = serializers.IntegerField(help_text="When the models file was last changed.")
-    owned_by = serializers.CharField()
-    input_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(InputModality)))
-    output_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(OutputModality)))
-    context_length = serializers.IntegerField(allow_null=True)
-    max_output_tokens = serializers.IntegerField(allow_null=True)
-    default = serializers.BooleanField(help_text="Whether it answers requests that name no model.")
+    created = serializers.IntegerField(help_text="When the list of models was last changed, in seconds since the epoch.")
+    owned_by = serializers.CharField(help_text="Whose it is, as the operator's list says.")
+    input_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(InputModality)), help_text="What it takes by itself. Pictures and sounds may be sent to any model: one that cannot "
+        "take them is given the text found in them.")
+    output_modalities = serializers.ListField(child=serializers.ChoiceField(get_args(OutputModality)), help_text="What it makes by itself. Any model's answer can be spoken by this service.")
+    context_length = serializers.IntegerField(allow_null=True, help_text="How many tokens prompt and answer may have together; null if it is not known.")
+    max_output_tokens = serializers.IntegerField(allow_null=True, help_text="How many tokens an answer may have; a request for more is refused. Null: no limit is "
+        "set.")
+    default = serializers.BooleanField(help_text="Whether it answers requests of `/chat/completions` that name no model.")
 
 
 class ModelListView(ApiView):

@@ -58,7 +58,7 @@ class SearchHitSerializer(serializers.Serializer[Hit]):
         return self.get_message_id(hit) or format_id(CONVERSATION, hit.conversation.pk)
 
     def get_message_id(self, hit: Hit) -> str | None:
-        return None if hit.message is None else format_id(MESSAGE, hit.message.pk)
+        return None if hit.message is None else format_id(MESSAGE, hit.message.id)
 
     def get_role(self, hit: Hit) -> str | None:
         return None if hit.message is None else Message.Role(hit.message.role).value

@@ -15,12 +15,20 @@ from accounts.ownership import visible_to
 from accounts.principal import Principal
 from conversations.item_ids import parse_message_id
 from conversations.lists import ConversationFilters, shown_conversations
-from conversations.models import Conversation, Message, SearchDocument, SearchMark
+from conversations.models import Conversation, SearchDocument, SearchMark
 from conversations.search.index import WantedWords, find_documents
 from conversations.search.owners import end_user_word, owners_seen_by, workspace_code
 from conversations.search.query import SearchQuery
 from conversations.search.snippets import Piece, snippet
-from conversations.search.texts import Field, SearchedText, message_texts, title_texts, with_conversations
+from conversations.search.texts import (
+    Field,
+    SearchedMessage,
+    SearchedText,
+    message_texts,
+    read_conversations,
+    read_messages,
+    title_texts,
+)
 from core.cursors import Cursors
 from core.ids import CONVERSATION, parse_id
 from core.pagination import CursorPage, PageRequest, no_such_position
@@ -49,7 +57,7 @@ class Hit(NamedTuple):
 
     position: int
     conversation: Conversation
-    message: Message | None
+    message: SearchedMessage | None
     matches: list[Match]
 
     @property
@@ -187,18 +195,18 @@ def _verified(candidates: Iterator[_Place], query: SearchQuery, wanted: int) -> 
 
 
 def _hits_among(places: Sequence[_Place], query: SearchQuery) -> list[Hit]:
-    ids = [place.message_id for place in places if place.message_id is not None]
-    messages = {row.pk: row for row in with_conversations(Message.objects.filter(pk__in=ids))} if ids else {}
-    texts = message_texts(list(messages.values()))
+    read = read_messages(place.message_id for place in places if place.message_id is not None)
+    messages = {message.id: message for message in read}
+    texts = message_texts(read)
     titled = [id for _, id, message_id in places if message_id is None and id is not None]
-    conversations = {row.pk: row for row in Conversation.objects.filter(pk__in=titled)} if titled else {}
+    conversations = read_conversations(titled)
     hits = []
     for position, conversation_id, message_id in places:
         message = messages.get(message_id) if message_id else None
         conversation = message.conversation if message else conversations.get(conversation_id or _NOWHERE)
         if conversation is None or (message_id and message is None):  # it was deleted at this very moment
             continue
-        searched = texts.get(message.pk, []) if message else title_texts(conversation)
+        searched = texts[message.id] if message else title_texts(conversation)
         matches = _matches(searched, query)
         if matches:
             hits.append(Hit(position, conversation, message, matches))

@@ -17,11 +17,11 @@ from conversations.models import Conversation, Message, SearchDocument, SearchMa
 from conversations.search.owners import owners_of, workspace_code
 from conversations.search.schema import DOCUMENTS
 from conversations.search.texts import (
-    SEARCHED_OF_CONVERSATION,
     SearchedText,
     message_texts,
+    read_conversations,
+    read_messages,
     title_texts,
-    with_conversations,
 )
 from conversations.search.tokenizer import words_of
 from core.bulk_sql import id_to_driver
@@ -79,17 +79,16 @@ _Texts = dict[Place, tuple[Conversation, list[SearchedText]]]
 
 
 def _texts_of_messages(ids: Iterable[UUID]) -> _Texts:
-    messages = list(with_conversations(Message.objects.filter(pk__in=list(ids))))
+    messages = read_messages(ids)
     texts = message_texts(messages)
     return {
-        (message.conversation_id, message.pk): (message.conversation, texts.get(message.pk, []))
+        (message.conversation.pk, message.id): (message.conversation, texts[message.id])
         for message in messages
     }
 
 
 def _texts_of_titles(ids: Sequence[UUID]) -> _Texts:
-    rows = Conversation.objects.filter(pk__in=ids).only(*SEARCHED_OF_CONVERSATION) if ids else ()
-    return {(row.pk, None): (row, title_texts(row)) for row in rows}
+    return {(id, None): (row, title_texts(row)) for id, row in read_conversations(ids).items()}
 
 
 def _documents(messages: Iterable[UUID], titled: Sequence[UUID]) -> dict[Place, int]:

@@ -5,22 +5,29 @@ words of a message, which is found itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
-
-from django.db.models import QuerySet
 
 from conversations.item_ids import ItemId
 from conversations.models import Conversation, Message
-from conversations.selectors import blobs_in
 from core.ids import FUNCTION_CALL, FUNCTION_OUTPUT, MESSAGE, REASONING
-from engines.messages import FilePart, Part, ReasoningPart, RefusalPart, SpokenPart, TextPart, ToolCall
+from engines.messages import (
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    SpokenPart,
+    TextPart,
+    ToolCall,
+)
 from media.models import File, Rendition, asset_id, rendition_id
 
 Field = Literal[
     "title", "text", "reasoning", "tool_call", "tool_output", "transcript", "picture_text", "file_name"
 ]
-FIELDS: tuple[Field, ...] = Field.__args__  # type: ignore[attr-defined]
 
 _READ_IN_FILES: dict[str, Field] = {
     Rendition.Kind.TRANSCRIPT.value: "transcript",
@@ -28,8 +35,10 @@ _READ_IN_FILES: dict[str, Field] = {
 }
 
 
-SEARCHED_OF_CONVERSATION = ("workspace", "api_key", "user", "end_user", "visibility", "title", "titled_by")
-_OF_MESSAGE = ("conversation", "role", "parts", "emptied_at", "created_at")
+_OF_CONVERSATION = (
+    *("workspace", "api_key", "user", "end_user", "visibility"),
+    *("title", "titled_by", "created_at"),
+)
 
 
 class SearchedText(NamedTuple):
@@ -46,28 +55,53 @@ def title_texts(conversation: Conversation) -> list[SearchedText]:
     return [SearchedText("title", conversation.title)]
 
 
-def message_texts(messages: Sequence[Message]) -> dict[UUID, list[SearchedText]]:
-    """Return what is searched of these messages, which have their conversations with them.
+class SearchedMessage(NamedTuple):
+    """What is read of a message: a row of the ORM takes as long as all its words."""
 
-    Nothing of a deleted one, or of a system message. At most two queries.
-    """
-    searched = [row for row in messages if row.emptied_at is None and row.role != Message.Role.SYSTEM]
-    files = _FileReader(searched)
-    return {row.pk: list(_texts_of(row, files)) for row in searched}
+    id: UUID
+    conversation: Conversation
+    role: str
+    parts: tuple[Part, ...]
+    created_at: datetime
 
 
-def _texts_of(message: Message, files: "_FileReader") -> Iterator[SearchedText]:
+def read_conversations(ids: Iterable[UUID]) -> dict[UUID, Conversation]:
+    """Read of these conversations what the search needs, by their ids."""
+    wanted = list(ids)
+    rows = Conversation.objects.filter(pk__in=wanted).only(*_OF_CONVERSATION) if wanted else ()
+    return {row.pk: row for row in rows}
+
+
+def read_messages(ids: Iterable[UUID]) -> list[SearchedMessage]:
+    """Read those of these messages that are searched: not deleted ones, nor system messages."""
+    rows = Message.objects.filter(pk__in=list(ids), emptied_at=None).exclude(role=Message.Role.SYSTEM)
+    found: list[Any] = list(rows.values_list("pk", "conversation", "role", "parts", "created_at"))
+    conversations = read_conversations({row[1] for row in found})
+    return [
+        SearchedMessage(id, conversations[conversation], role, parts, created_at)
+        for id, conversation, role, parts, created_at in found
+        if conversation in conversations
+    ]
+
+
+def message_texts(messages: Sequence[SearchedMessage]) -> dict[UUID, list[SearchedText]]:
+    """Return what is searched of these messages. At most two queries."""
+    files = _FileReader(messages)
+    return {message.id: list(_texts_of(message, files)) for message in messages}
+
+
+def _texts_of(message: SearchedMessage, files: "_FileReader") -> Iterator[SearchedText]:
     calls = 0
     is_output = message.role == Message.Role.TOOL
-    content = str(ItemId(FUNCTION_OUTPUT if is_output else MESSAGE, message.pk))
+    content = str(ItemId(FUNCTION_OUTPUT if is_output else MESSAGE, message.id))
     for part in message.parts:
         match part:
             case TextPart() | RefusalPart():
                 yield SearchedText("tool_output" if is_output else "text", part.text, content)
             case ReasoningPart():
-                yield SearchedText("reasoning", part.text, str(ItemId(REASONING, message.pk)))
+                yield SearchedText("reasoning", part.text, str(ItemId(REASONING, message.id)))
             case ToolCall():
-                item_id = str(ItemId(FUNCTION_CALL, message.pk, calls))
+                item_id = str(ItemId(FUNCTION_CALL, message.id, calls))
                 calls += 1
                 yield SearchedText("tool_call", f"{part.name} {part.arguments}", item_id)
             case SpokenPart():
@@ -80,13 +114,14 @@ def _texts_of(message: Message, files: "_FileReader") -> Iterator[SearchedText]:
 class _FileReader:
     """Reads what the files of messages say, and how they are called, for all at once."""
 
-    def __init__(self, messages: Iterable[Message]) -> None:
+    def __init__(self, messages: Iterable[SearchedMessage]) -> None:
         self._read: dict[UUID, list[tuple[Field, str]]] = {}
         self._named: dict[UUID, list[File]] = {}
         assets = {
-            asset_id(message.conversation.workspace_id, blob.sha256)
+            asset_id(message.conversation.workspace_id, part.blob.sha256)
             for message in messages
-            for blob in blobs_in([message])
+            for part in message.parts
+            if isinstance(part, ImagePart | AudioPart | FilePart) and part.blob is not None
         }
         if not assets:
             return
@@ -117,11 +152,4 @@ def _has_owner(file: File, conversation: Conversation) -> bool:
         conversation.user_id,
         conversation.end_user,
         conversation.api_key_id is None,
-    )
-
-
-def with_conversations(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Read of messages what is searched, with their conversations."""
-    return messages.select_related("conversation").only(
-        *_OF_MESSAGE, *(f"conversation__{name}" for name in SEARCHED_OF_CONVERSATION)
     )

@@ -18,16 +18,21 @@ class UploadedField(serializers.FileField):
 
 
 class ExpiresAfterSerializer(serializers.Serializer[Any]):
-    anchor = serializers.ChoiceField(["created_at"])
-    seconds = serializers.IntegerField(min_value=MIN_LIFETIME_SECONDS, max_value=MAX_LIFETIME_SECONDS)
+    """When an uploaded file is to be deleted."""
+
+    anchor = serializers.ChoiceField(["created_at"], help_text="From when on the seconds count: the upload.")
+    seconds = serializers.IntegerField(min_value=MIN_LIFETIME_SECONDS, max_value=MAX_LIFETIME_SECONDS, help_text="After how many seconds the file is deleted: an hour to 30 days.")
 
 
 class UploadSerializer(serializers.Serializer[Any]):
-    file = UploadedField()
-    purpose = serializers.ChoiceField(PURPOSES, default=DEFAULT_PURPOSE)
-    expires_after = ExpiresAfterSerializer(required=False)
+    """The form with which a file is uploaded."""
+
+    file = UploadedField(help_text="The file, with its name.")
+    purpose = serializers.ChoiceField(PURPOSES, default=DEFAULT_PURPOSE, help_text="What it is for, kept with the file. It changes nothing here.")
+    expires_after = ExpiresAfterSerializer(required=False, help_text="When it is to be deleted; left out: never by itself. Also as `expires_after[anchor]` and "
+        "`expires_after[seconds]`.")
     user = serializers.CharField(
-        required=False, max_length=END_USER_LENGTH, help_text="The end user whom it is for."
+        required=False, max_length=END_USER_LENGTH, help_text="The end user whom it is for, by your own name for them."
     )
 
 

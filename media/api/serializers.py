@@ -19,26 +19,31 @@ from media.signed_urls import media_url
 
 
 class FileChangesSerializer(StrictSerializer):
-    visibility = EnumField(Visibility.values)
+    """Who sees a file."""
+
+    visibility = EnumField(Visibility.values, help_text="`workspace`: all members see it; `private`: as before it was shared.")
 
 
 class FileSerializer(serializers.Serializer[File]):
+    """An uploaded file. Messages name it by its id."""
+
     id = PublicIdField(FILE)
     object = ConstantField("file")
-    bytes = serializers.IntegerField(source="asset.size")
-    created_at = TimestampField()
-    expires_at = TimestampField(allow_null=True)
-    filename = serializers.CharField()
-    purpose = serializers.ChoiceField(PURPOSES)
-    user = OptionalTextField(source="end_user", help_text="The end user whom it is for.")
+    bytes = serializers.IntegerField(source="asset.size", help_text="Its size in bytes.")
+    created_at = TimestampField(help_text="When it was uploaded, in seconds since the epoch.")
+    expires_at = TimestampField(allow_null=True, help_text="When it is deleted, in seconds since the epoch; null: never by itself.")
+    filename = serializers.CharField(help_text="Its name, as it was uploaded.")
+    purpose = serializers.ChoiceField(PURPOSES, help_text="What it was uploaded for, as it was sent. It changes nothing here.")
+    user = OptionalTextField(source="end_user", help_text="The end user whom it is for; null if it was uploaded for none.")
     visibility = serializers.ChoiceField(Visibility.values, help_text="`workspace`: all members see it.")
     status = ConstantField("processed")
-    media_type = serializers.CharField(source="asset.media_type", help_text="As its bytes tell it.")
-    width = serializers.IntegerField(source="asset.width", allow_null=True, help_text="Pixels; of pictures.")
-    height = serializers.IntegerField(source="asset.height", allow_null=True)
-    seconds = serializers.SerializerMethodField(help_text="Of sounds.")
+    media_type = serializers.CharField(source="asset.media_type", help_text="What it is, as its bytes tell it, such as `image/jpeg`. Its name counts for nothing.")
+    width = serializers.IntegerField(source="asset.width", allow_null=True, help_text="Of pictures: the width in pixels. Null for other files.")
+    height = serializers.IntegerField(source="asset.height", allow_null=True, help_text="Of pictures: the height in pixels. Null for other files.")
+    seconds = serializers.SerializerMethodField(help_text="Of sounds: the length in seconds. Null for other files.")
     url = serializers.SerializerMethodField(
-        help_text="A path that needs no key, for `<img>` and `<audio>`; it expires."
+        help_text="A path that opens it without a key, for `<img>` and `<audio>`. It expires: read the file "
+        "again for a new one."
     )
 
     @extend_schema_field({"type": "number", "nullable": True})
@@ -51,22 +56,28 @@ class FileSerializer(serializers.Serializer[File]):
 
 
 class FileDeletedSerializer(serializers.Serializer[File]):
+    """A file that was deleted."""
+
     id = PublicIdField(FILE)
     object = ConstantField("file")
     deleted = DeletedField()
 
 
 class RenditionSerializer(serializers.Serializer[Rendition]):
+    """What was made of a file in the background: another format, a thumbnail, or what was found in it."""
+
     # the context holds `holder`, the id of the row that holds the file
 
     object = ConstantField("rendition")
-    kind = serializers.CharField(help_text="Such as `opus`, `thumbnail`, `peaks`.")
-    state = serializers.ChoiceField(Rendition.State.choices, help_text="How far it is.")
-    error = serializers.SerializerMethodField(help_text="Why it failed.")
-    media_type = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready.")
-    bytes = serializers.SerializerMethodField(help_text="The size of one that is a file, once it is ready.")
-    url = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready.")
-    content = serializers.JSONField(help_text="Of one that is none: a transcript, text, or peaks.")
+    kind = serializers.CharField(help_text="What it is: `opus` and `mp3` to play, `peaks` to draw, `thumbnail`, `transcript`, `text` "
+        "read in a picture; `picture`, `strip` and `wav` are for models.")
+    state = serializers.ChoiceField(Rendition.State.choices, help_text="`pending` until it is made, then `ready`, or `failed` for good.")
+    error = serializers.SerializerMethodField(help_text="Why it failed; null if it did not.")
+    media_type = serializers.SerializerMethodField(help_text="Of one that is a file, once it is ready, such as `audio/ogg`. Null else.")
+    bytes = serializers.SerializerMethodField(help_text="The size in bytes of one that is a file, once it is ready. Null else.")
+    url = serializers.SerializerMethodField(help_text="A path that opens one that is a file without a key, once it is ready. It expires. Null "
+        "else.")
+    content = serializers.JSONField(help_text="Of one that is no file, once it is ready: a transcript, text, or peaks. Null else.")
 
     def get_error(self, rendition: Rendition) -> str | None:
         return rendition.error or None

@@ -439,7 +439,7 @@ def test_bad_input_is_refused(search: Search, query: dict[str, Any], param: str)
     ],
 )
 def test_no_words_are_syntax(alice: Person, search: Search, words: str, settle_index: Settle) -> None:
-    create_exchange(alice, words)
+    add_message(conversation_of(alice), "user", words.replace("\x00", ""))  # PostgreSQL stores none
     settle_index()
 
     answer = search.get(words)
