@@ -401,8 +401,9 @@ class SearchDocument(models.Model):
     `id` is that of its first mark, so that what was stored later has a higher one.
     """
 
-    # its constraint keeps the indexer from adding to what is being deleted
-    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="+", db_index=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
     message = models.OneToOneField(
         Message, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
     )
@@ -414,7 +415,6 @@ class SearchDocument(models.Model):
                 fields=["conversation"], name="one_title_a_conversation", condition=Q(message__isnull=True)
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["conversation"], name="document_conversation")]
 
     def __str__(self) -> str:
         return f"{self.message_id or self.conversation_id}"

@@ -5,7 +5,9 @@ texts       what of a conversation and its messages is searched
 query       what somebody asks for, and where a text has it
 owners      whose documents an index entry belongs to
 schema      the index and the triggers that mark what is to be indexed, as SQL
-indexing    marks -> documents, and the index made anew
+documents   what is written of a message or a title
+indexing    marks -> documents
+rebuilding  the index made anew
 index       which documents have these words
 hits        the search itself: documents and what is not indexed yet, each checked against its row
 snippets    the words around what was found

@@ -16,6 +16,7 @@ from accounts.principal import Principal
 from conversations.item_ids import parse_message_id
 from conversations.lists import ConversationFilters, shown_conversations
 from conversations.models import Conversation, SearchDocument, SearchMark
+from conversations.search.documents import document_ids
 from conversations.search.index import WantedWords, find_documents
 from conversations.search.owners import end_user_word, owners_seen_by, workspace_code
 from conversations.search.query import SearchQuery
@@ -138,12 +139,7 @@ class _Tail:
 
     def _seen_places(self, seen: set[UUID]) -> list[_Place]:
         marked = {place: pk for place, pk in self.marked.items() if place[0] in seen}
-        documents = SearchDocument.objects.filter(conversation__in={place[0] for place in marked})
-        old = {
-            (conversation, message): pk
-            for pk, conversation, message in documents.values_list("pk", "conversation", "message")
-            if (conversation, message) in marked
-        }
+        old = document_ids(marked)
         places = [_Place(old.get(place, pk), *place) for place, pk in marked.items()]
         return sorted(places, reverse=True)
 

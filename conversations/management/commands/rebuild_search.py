@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from conversations.search.indexing import rebuild
+from conversations.search.rebuilding import rebuild
 
 REPORTED_EVERY = 10_000
 
