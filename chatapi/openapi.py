@@ -9,22 +9,24 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer2
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
 from accounts.api.views import SESSION_REQUIRED
 from accounts.authentication import SESSION_TOKEN
 from chatapi import openapi_fields  # noqa: F401 (registers itself with drf-spectacular)
-from chatapi.completions.schemas.call_documentation import REFUSALS_OF_CALLS
+from chatapi.completions.schemas.call_documentation import HEADERS_OF_CALLS, REFUSALS_OF_CALLS
+from chatapi.completions.schemas.examples import NATIVE_ANSWERED, NATIVE_CALL, NATIVE_CHUNK, NATIVE_LINE
 from chatapi.completions.schemas.native_request import ChatCompletionRequestSerializer
 from chatapi.completions.schemas.native_responses import (
     ChatCompletionChunkSerializer,
     ChatCompletionResponseSerializer,
 )
-from core.http.openapi import Endpoint, asgi_endpoint, error_responses, rate_limit_headers
+from chatapi.data_export.serializers import EXPORT
+from core.http.openapi import Endpoint, asgi_endpoint, error_responses
 from core.http.views import FirstRenderer, PublicView
+from media.api.openapi import IF_NONE_MATCH, RANGE, bytes_answers
 
 NATIVE = "/chat/completions"
 
@@ -36,7 +38,8 @@ ENDPOINTS: list[Endpoint] = [
         summary="Create a streaming chat completion",
         description="Streams a chat completion response",
         tags=["chat"],
-        parameters=rate_limit_headers("requests", "tokens"),
+        parameters=HEADERS_OF_CALLS,
+        examples=[NATIVE_CALL, NATIVE_ANSWERED, NATIVE_CHUNK, NATIVE_LINE],
         request=ChatCompletionRequestSerializer,
         responses={
             (200, "application/json"): ChatCompletionResponseSerializer,
@@ -51,13 +54,9 @@ ENDPOINTS: list[Endpoint] = [
         operation_id="getExportContent",
         summary="An export's ZIP, with ranges and an ETag",
         tags=["me"],
-        parameters=[OpenApiParameter("export_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
-        responses={
-            (200, "application/zip"): OpenApiTypes.BINARY,
-            (206, "application/zip"): OpenApiTypes.BINARY,
-        }
-        | SESSION_REQUIRED
-        | error_responses(401, 404),
+        description="Once the export is `ready`; 404 before. Only in a session.",
+        parameters=[EXPORT, RANGE, IF_NONE_MATCH],
+        responses=bytes_answers("application/zip") | SESSION_REQUIRED | error_responses(401, 404, 416),
     ),
 ]
 
@@ -69,8 +68,14 @@ def add_streaming_endpoints(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Describe the native response as the contract does: `oneOf` two schemas, and `x-stream`."""
-    content = result["paths"][NATIVE]["post"]["responses"]["200"]["content"]
+    native = result["paths"][NATIVE]["post"]
+    content = native["responses"]["200"]["content"]
     either = [content[type]["schema"] for type in ("application/json", "text/event-stream")]
+    # the contract's bodies have no examples: these stand at what the bodies refer to
+    for media in (native["requestBody"]["content"]["application/json"], *content.values()):
+        [example] = media.pop("examples").values()
+        name = media["schema"]["$ref"].rpartition("/")[2]
+        result["components"]["schemas"][name]["example"] = example["value"]
     content["application/json"] = {"schema": {"oneOf": either}, "x-stream": True}
     for operation in (operation for path in result["paths"].values() for operation in path.values()):
         for status in ("200", "202"):
@@ -79,7 +84,8 @@ def match_contract(result: dict[str, Any], **_: object) -> dict[str, Any]:
     # the contract names it, though nothing refers to it
     result["components"]["schemas"]["Delta"] = {
         "type": "object",
-        "properties": {"content": {"type": "string"}},
+        "description": "The next piece of a text.",
+        "properties": {"content": {"type": "string", "description": "More of the text."}},
     }
     _remove_key(result, "x-spec-enum-id")
     for schema in result["components"]["schemas"].values():
@@ -112,9 +118,10 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        text = "An API key, `sk-chatapi-…`, or an end-user token, `ut-chatapi-…`."
         return [
-            {"type": "http", "scheme": "bearer"},
-            {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            {"type": "http", "scheme": "bearer", "description": text},
+            {"type": "apiKey", "in": "header", "name": "x-api-key", "description": text},
         ]
 
 
@@ -126,9 +133,12 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        cookie, header = settings.SESSION_COOKIE_NAME, SESSION_TOKEN
+        of_page = "Of a page of the service's own origin; with `X-CSRFToken` where the method is not `GET`."
+        of_app = "Of an app, or a page of another origin: what signing in answered with."
         return [
-            {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
-            {"type": "apiKey", "in": "header", "name": SESSION_TOKEN},
+            {"type": "apiKey", "in": "cookie", "name": cookie, "description": of_page},
+            {"type": "apiKey", "in": "header", "name": header, "description": of_app},
         ]
 
 

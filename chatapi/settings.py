@@ -200,7 +200,11 @@ SPECTACULAR_SETTINGS = {
         "media.api.openapi.add_file_endpoints",
         "chatapi.audio.openapi.add_audio_endpoints",
     ],
-    "POSTPROCESSING_HOOKS": ["chatapi.openapi.match_contract", "chatapi.openapi_sign_in.add_sign_in"],
+    "POSTPROCESSING_HOOKS": [
+        "chatapi.openapi.match_contract",
+        "chatapi.openapi_texts.add_texts",
+        "chatapi.openapi_sign_in.add_sign_in",
+    ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "COMPONENT_SPLIT_REQUEST": False,
 }

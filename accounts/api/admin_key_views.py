@@ -13,6 +13,7 @@ from accounts.api.key_serializers import (
     NewAdminKeySerializer,
 )
 from accounts.api.key_views import make_key, require_recent_proof
+from accounts.api.path_parameters import names_admin_key
 from accounts.api.views import NO_STORE
 from accounts.authentication import principal_of
 from accounts.keys.authority import KeyAuthority
@@ -67,6 +68,7 @@ class AdminKeyListView(ApiView):
         return Response(NewAdminKeySerializer(key, context={"secret": secret}).data, headers=NO_STORE)
 
 
+@names_admin_key
 class AdminKeyView(ApiView):
     permissions: ClassVar = {"GET": Permission.KEYS, "DELETE": Permission.KEYS}
 

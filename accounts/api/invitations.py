@@ -16,6 +16,7 @@ from accounts.api.organization_serializers import (
     NewInvitationSerializer,
     ProjectSerializer,
 )
+from accounts.api.path_parameters import names_invitation
 from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_ownership, user_of
 from accounts.authentication import principal_of
 from accounts.models import Invitation
@@ -115,6 +116,7 @@ def _check_mails(request: Request, email: str) -> None:
         )
 
 
+@names_invitation
 class InvitationView(ApiView):
     permissions: ClassVar = {"GET": Permission.MEMBERS_READ, "DELETE": Permission.MEMBERS_WRITE}
 

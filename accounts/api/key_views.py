@@ -16,6 +16,7 @@ from accounts.api.key_serializers import (
     ProjectKeyFieldsSerializer,
     ProjectKeySerializer,
 )
+from accounts.api.path_parameters import names_project, names_project_key
 from accounts.api.views import NO_STORE, require_recent_authentication, user_of
 from accounts.authentication import principal_of
 from accounts.keys.authority import KeyAuthority
@@ -65,6 +66,7 @@ def make_key(request: Request, values: dict[str, Any]) -> tuple[ApiKey, str]:
         raise NotFound("There is no such workspace.", param="project_id") from None
 
 
+@names_project
 class ProjectKeyListView(ApiView):
     permissions: ClassVar = {"GET": Permission.KEYS, "POST": Permission.KEYS}
 
@@ -100,6 +102,7 @@ class ProjectKeyListView(ApiView):
         return _answer_with_secret(*make_key(request, values))
 
 
+@names_project_key
 class ProjectKeyView(ApiView):
     permissions: ClassVar = {"GET": Permission.KEYS, "POST": Permission.KEYS, "DELETE": Permission.KEYS}
 
@@ -144,6 +147,7 @@ class ProjectKeyView(ApiView):
         return Response(ProjectKeyDeletedSerializer(key).data)
 
 
+@names_project_key
 class ProjectKeyRollView(ApiView):
     permissions: ClassVar = {"POST": Permission.KEYS}
 

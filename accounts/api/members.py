@@ -16,6 +16,7 @@ from accounts.api.organization_serializers import (
     ProjectUserDeletedSerializer,
     ProjectUserSerializer,
 )
+from accounts.api.path_parameters import names_project, names_project_user, names_user
 from accounts.api.views import require_ownership
 from accounts.authentication import principal_of
 from accounts.models import Membership
@@ -134,6 +135,7 @@ class OrganizationUserListView(MemberListView):
         responses={200: OrganizationUserDeletedSerializer, **LAST_OWNER} | error_responses(401, 403, 404),
     ),
 )
+@names_user
 class OrganizationUserView(MemberView):
     shown, deleted = OrganizationUserSerializer, OrganizationUserDeletedSerializer
 
@@ -147,6 +149,7 @@ class OrganizationUserView(MemberView):
         responses={200: page_serializer(ProjectUserSerializer)} | error_responses(400, 401, 403, 404),
     )
 )
+@names_project
 class ProjectUserListView(MemberListView):
     permissions: ClassVar = {"GET": Permission.MEMBERS_READ, "POST": Permission.MEMBERS_WRITE}
     shown = ProjectUserSerializer
@@ -190,5 +193,6 @@ class ProjectUserListView(MemberListView):
         responses={200: ProjectUserDeletedSerializer, **LAST_OWNER} | error_responses(401, 403, 404),
     ),
 )
+@names_project_user
 class ProjectUserView(MemberView):
     shown, deleted = ProjectUserSerializer, ProjectUserDeletedSerializer

@@ -16,6 +16,7 @@ from accounts.api.organization_serializers import (
     ProjectSerializer,
     ProjectUserDeletedSerializer,
 )
+from accounts.api.path_parameters import names_project
 from accounts.api.views import SESSION_REQUIRED, require_ownership, user_of
 from accounts.authentication import principal_of
 from accounts.models import Membership
@@ -82,6 +83,7 @@ class ProjectListView(ApiView):
         return Response(ProjectSerializer(made).data)
 
 
+@names_project
 class ProjectView(ApiView):
     permissions: ClassVar = {
         "GET": Permission.MEMBERS_READ,
@@ -130,6 +132,7 @@ class ProjectView(ApiView):
         return Response(ProjectDeletedSerializer({"id": project_id}).data)
 
 
+@names_project
 class LeaveView(ApiView):
     permissions: ClassVar = {"POST": Permission.ACCOUNT}
 
@@ -150,6 +153,7 @@ class LeaveView(ApiView):
         return Response(ProjectUserDeletedSerializer({"user_id": who.user_id}).data)
 
 
+@names_project
 class HandOverView(ApiView):
     permissions: ClassVar = {"POST": Permission.OWNERSHIP}
 

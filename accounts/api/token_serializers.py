@@ -3,9 +3,17 @@
 import re
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.api.examples import (
+    END_USER_OF_TOKENS,
+    NEW_TOKEN,
+    SHOWN_TOKEN,
+    TOKEN_DELETED,
+    TOKEN_FIELDS,
+    TOKENS_REVOKED,
+)
 from accounts.api.scopes_field import ScopesField
 from accounts.api.secret_field import SecretField
 from accounts.keys.end_user_tokens import LEAST_SECONDS, MOST_SECONDS
@@ -35,35 +43,55 @@ class SpentField(UsdStringField):
         return super().to_representation(self.context["spent"][value])
 
 
+@extend_schema_serializer(examples=[SHOWN_TOKEN])
 class TokenSerializer(serializers.Serializer[EndUserToken]):
+    """A token that a page may hold: it acts as an API key, for one end user and not for long."""
+
     # the context holds `spent`
 
     id = PublicIdField(END_USER_TOKEN)
     object = ConstantField("end_user_token")
-    created_at = TimestampField()
-    expires_at = TimestampField()
-    revoked_at = TimestampField(allow_null=True)
+    created_at = TimestampField(help_text="When it was made, in seconds since the epoch.")
+    expires_at = TimestampField(help_text="When it stops working, in seconds since the epoch.")
+    revoked_at = TimestampField(
+        allow_null=True, help_text="When it was revoked, in seconds since the epoch; null if it was not."
+    )
     user = serializers.CharField(source="end_user", help_text="The end user whom it acts for.")
-    scopes = serializers.ListField(child=serializers.ChoiceField([*TOKEN_SCOPES]), source="scope_list")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField([*TOKEN_SCOPES]),
+        source="scope_list",
+        help_text="What it may be used for.",
+    )
     spending_limit_usd = UsdStringField(
-        source="spending_limit", allow_null=True, help_text="Null: none beside the key's."
+        source="spending_limit",
+        allow_null=True,
+        help_text="What its calls may cost in all, a decimal number of USD. Null: no limit beside the key's.",
     )
     spent_usd = SpentField()
 
 
+@extend_schema_serializer(examples=[NEW_TOKEN])
 class NewTokenSerializer(TokenSerializer):
+    """A new end-user token, with its secret."""
+
     token = SecretField("What the browser sends as its key. It is not shown again.")
 
 
+@extend_schema_serializer(examples=[TOKEN_DELETED])
 class TokenDeletedSerializer(serializers.Serializer[EndUserToken]):
+    """An end-user token that was revoked."""
+
     id = PublicIdField(END_USER_TOKEN)
     object = ConstantField("end_user_token.deleted")
     deleted = DeletedField()
 
 
+@extend_schema_serializer(examples=[TOKENS_REVOKED])
 class TokensRevokedSerializer(serializers.Serializer[Any]):
+    """How many tokens of an end user were revoked."""
+
     object = ConstantField("end_user_token.revocation")
-    user = serializers.CharField()
+    user = serializers.CharField(help_text="The end user, as it was sent.")
     revoked = serializers.IntegerField(help_text="How many tokens worked until now.")
 
 
@@ -93,16 +121,27 @@ class SpendingLimitField(StringField):
         return amount
 
 
+@extend_schema_serializer(examples=[TOKEN_FIELDS])
 class TokenFieldsSerializer(StrictSerializer):
+    """What a new end-user token is to be."""
+
     keeps_null = True
 
     user = EndUserField()
-    expires_in_seconds = IntegerField(min_value=LEAST_SECONDS, max_value=MOST_SECONDS, required=False)
+    expires_in_seconds = IntegerField(
+        min_value=LEAST_SECONDS,
+        max_value=MOST_SECONDS,
+        required=False,
+        help_text="How long it works; 900 if left out, and no longer than its key.",
+    )
     scopes = ScopesField(
         TOKEN_SCOPES, help_text="At most those of the key, which are meant if none are named."
     )
     spending_limit_usd = SpendingLimitField()
 
 
+@extend_schema_serializer(examples=[END_USER_OF_TOKENS])
 class EndUserSerializer(StrictSerializer):
+    """The end user whose tokens are revoked."""
+
     user = EndUserField()

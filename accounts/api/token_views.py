@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.path_parameters import names_project_key, names_project_key_token, names_token
 from accounts.api.token_serializers import (
     EndUserSerializer,
     NewTokenSerializer,
@@ -100,6 +101,7 @@ class TokenListView(ApiView):
         return Response(shown.data, headers=NO_STORE)
 
 
+@names_token
 class TokenView(ApiView):
     permissions: ClassVar = {"GET": Permission.END_USER_TOKENS, "DELETE": Permission.END_USER_TOKENS}
 
@@ -141,6 +143,7 @@ class TokenRevocationView(ApiView):
         return Response(TokensRevokedSerializer({"user": end_user, "revoked": revoked}).data)
 
 
+@names_project_key
 class KeyTokenListView(ApiView):
     permissions: ClassVar = {"GET": Permission.KEYS}
 
@@ -158,6 +161,7 @@ class KeyTokenListView(ApiView):
         return _list(request, tokens_of(workspace_id, key.pk))
 
 
+@names_project_key_token
 class KeyTokenView(ApiView):
     permissions: ClassVar = {"DELETE": Permission.KEYS}
 

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, e
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.examples import SHOWN_END_USER, SHOWN_ME
 from accounts.api.serializers import (
     AccountDeletedSerializer,
     AccountDeletionSerializer,
@@ -72,6 +73,7 @@ class MeView(ApiView):
         "acts in the user's own workspace, or in the one that `X-Workspace-Id` names. An end-user token "
         "tells only of the end user whom it is for. 401 tells that nobody is signed in.",
         tags=["me"],
+        examples=[SHOWN_ME, SHOWN_END_USER],
         responses={
             200: PolymorphicProxySerializer(
                 "Caller", [MeSerializer, EndUserMeSerializer], resource_type_field_name=None

@@ -19,10 +19,11 @@ from billing.api.account_serializers import (
     StatementSerializer,
     TransactionSerializer,
 )
+from billing.api.examples import STATEMENT_CSV, STATEMENT_PAGE
 from billing.models import Transaction
 from billing.statements import StatementReport
 from core.exceptions import BadRequest, NotFound
-from core.http.openapi import error_responses
+from core.http.openapi import error_responses, path_id
 from core.http.pagination import PageParameters, page_body, page_serializer
 from core.http.query import parse_choices
 from core.http.views import ApiView
@@ -63,6 +64,7 @@ class TransactionListView(ApiView):
     @extend_schema(
         operation_id="listTransactions",
         summary="What moved the workspace's balance, newest first",
+        description="Charges are posted some seconds after their answers ended.",
         tags=["billing"],
         parameters=TRANSACTION_PAGES.documentation,
         responses={200: page_serializer(TransactionSerializer)} | error_responses(400, 401),
@@ -75,6 +77,7 @@ class TransactionListView(ApiView):
         return Response(page_body(page, TransactionSerializer()))
 
 
+@extend_schema(parameters=[path_id("transaction_id", "The transaction: `txn_…`.")])
 class TransactionView(ApiView):
     permissions: ClassVar = {"GET": Permission.BILLING}
 
@@ -132,10 +135,12 @@ class StatementCsvView(ApiView):
 
     @extend_schema(
         operation_id="getStatementAsCsv",
-        summary="The same as a table for spreadsheets",
-        description="All amounts but the last add up to the last, the closing balance.",
+        summary="The statement of a month as a table for spreadsheets",
+        description="CSV (RFC 4180), with a line for each model. All amounts but the last add up to the "
+        "last, the closing balance.",
         tags=["billing"],
         parameters=[MONTH],
+        examples=[STATEMENT_CSV],
         responses={(200, "text/csv"): OpenApiTypes.STR} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> HttpResponse:
@@ -147,9 +152,10 @@ class StatementPageView(ApiView):
 
     @extend_schema(
         operation_id="getStatementAsPage",
-        summary="The same as a page to print",
+        summary="The statement of a month as a page to print",
         tags=["billing"],
         parameters=[MONTH],
+        examples=[STATEMENT_PAGE],
         responses={(200, "text/html"): OpenApiTypes.STR} | error_responses(400, 401, 404),
     )
     def get(self, request: Request, month: str) -> HttpResponse:

@@ -67,8 +67,15 @@ def _parameters(widths: Mapping[str, Any], groups: Grouping) -> list[OpenApiPara
             "start_time", seconds, required=True, description="In seconds since the epoch, inclusive."
         ),
         OpenApiParameter("end_time", seconds, description="Exclusive; now, where it is left out."),
-        OpenApiParameter("bucket_width", enum=list(widths), default="1d"),
-        _array_parameter("group_by", "Also as `group_by[]`, or separated by commas.", list(groups)),
+        OpenApiParameter(
+            "bucket_width",
+            enum=list(widths),
+            default="1d",
+            description="How long a bucket is: a minute, an hour or a day.",
+        ),
+        _array_parameter(
+            "group_by", "What to tell apart. Also as `group_by[]`, or separated by commas.", list(groups)
+        ),
         OpenApiParameter(
             "limit", {"type": "integer", "minimum": 1}, description=f"Buckets, by default and most: {limits}."
         ),

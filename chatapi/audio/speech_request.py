@@ -31,11 +31,31 @@ class SpeechRequestSerializer(StrictSerializer):
     """A text to be spoken."""
 
     model = StringField(max_length=256, help_text="Any name: the voice says who speaks.")
-    input = SpeechInputField(max_length=INPUT_LENGTH, help_text="The text to speak, or SSML where `ssml_enabled` is true.")
+    input = SpeechInputField(
+        max_length=INPUT_LENGTH, help_text="The text to speak, or SSML where `ssml_enabled` is true."
+    )
     voice = VoiceField(help_text="One of `GET /v1/audio/voices`; OpenAI's names are among them.")
     instructions = StringField(required=False, help_text="Taken, and not heeded.")
-    response_format = EnumField(SPEECH_FORMATS, required=False, default="mp3", help_text="The kind of sound. `pcm` is 24 kHz, mono, signed 16-bit little-endian, without a header.")
-    speed = NumberField(required=False, min_value=SLOWEST, max_value=FASTEST, default=1.0, help_text="How fast it is spoken: 2 is twice as fast.")
-    stream_format = EnumField(("audio", "sse"), required=False, default="audio", help_text="`audio` answers with the sound's bytes as they are made, `sse` with events that hold "
-        "them as base64.")
-    ssml_enabled = BooleanField(required=False, default=False, help_text="Whether `input` is SSML 1.1; see the guide on SSML.")
+    response_format = EnumField(
+        SPEECH_FORMATS,
+        required=False,
+        default="mp3",
+        help_text="The kind of sound. `pcm` is 24 kHz, mono, signed 16-bit little-endian, without a header.",
+    )
+    speed = NumberField(
+        required=False,
+        min_value=SLOWEST,
+        max_value=FASTEST,
+        default=1.0,
+        help_text="How fast it is spoken: 2 is twice as fast.",
+    )
+    stream_format = EnumField(
+        ("audio", "sse"),
+        required=False,
+        default="audio",
+        help_text="`audio` answers with the sound's bytes as they are made, `sse` with events that hold "
+        "them as base64.",
+    )
+    ssml_enabled = BooleanField(
+        required=False, default=False, help_text="Whether `input` is SSML 1.1; see the guide on SSML."
+    )

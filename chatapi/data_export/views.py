@@ -11,7 +11,7 @@ from accounts.api.views import NO_STORE, SESSION_REQUIRED, require_recent_authen
 from accounts.permissions import Permission
 from accounts.security_events.recording import Kind, record
 from chatapi.data_export.exports import delete_export, exports_of, get_export, request_export
-from chatapi.data_export.serializers import ExportDeletedSerializer, ExportSerializer
+from chatapi.data_export.serializers import EXPORT, ExportDeletedSerializer, ExportSerializer
 from core.http.openapi import error_responses
 from core.http.pagination import list_body, list_serializer
 from core.http.query_parameters import NO_PARAMETERS
@@ -51,6 +51,7 @@ class ExportListView(ApiView):
         return Response(ExportSerializer(export).data, status=202, headers=NO_STORE)
 
 
+@extend_schema(parameters=[EXPORT])
 class ExportView(ApiView):
     permissions: ClassVar = {"GET": Permission.ACCOUNT, "DELETE": Permission.ACCOUNT}
 

@@ -19,6 +19,7 @@ from conversations.api.conversation_serializers import (
     ConversationSerializer,
     conversation_shower,
 )
+from conversations.api.examples import ARCHIVED_CONVERSATIONS, SHOWN_ARCHIVED
 from conversations.models import Conversation
 from conversations.services import NamedConversations
 from core.http.openapi import error_responses
@@ -45,7 +46,9 @@ _RESULT = PolymorphicProxySerializer(
     help_text="Each conversation once, in the order of `ids`: as it is now, or that it is deleted.",
 )
 BulkResultSerializer: type[ListSerializer] = type(
-    "BulkResultSerializer", (ListSerializer,), {"data": _RESULT}
+    "BulkResultSerializer",
+    (ListSerializer,),
+    {"__doc__": "What became of each of the conversations.", "data": _RESULT},
 )
 
 
@@ -57,6 +60,7 @@ class ConversationBulkView(ApiView):
         summary="Pin, archive, delete or restore many conversations",
         description="All of them or, if one is refused, none; `param` names that one, such as `ids[3]`.",
         tags=["history"],
+        examples=[ARCHIVED_CONVERSATIONS, SHOWN_ARCHIVED],
         request=BulkSerializer,
         responses={200: BulkResultSerializer} | error_responses(400, 401, 403, 404, 409),
     )

@@ -70,6 +70,8 @@ class LastStateField(LastCompletionField):
 
 @extend_schema_serializer(examples=[SHOWN_CONVERSATION])
 class ConversationSerializer(serializers.Serializer[Conversation]):
+    """A conversation, with what lists show of it. Its messages are its items."""
+
     # the context holds `running`, and whether costs are shown: see `conversation_shower`
 
     id = PublicIdField(CONVERSATION, help_text="Its id, `conv_…`.")
@@ -116,6 +118,8 @@ def conversation_shower(who: Principal, conversations: Sequence[Conversation]) -
 
 @extend_schema_serializer(examples=[DELETED_CONVERSATION])
 class ConversationDeletedSerializer(serializers.Serializer[Conversation]):
+    """A conversation that was deleted. It can be restored unless that was permanent."""
+
     id = PublicIdField(CONVERSATION, help_text="Its id, `conv_…`.")
     object = ConstantField("conversation.deleted")
     deleted = DeletedField()
@@ -147,6 +151,8 @@ class ConversationFieldsSerializer(StrictSerializer):
 
 @extend_schema_serializer(examples=[NEW_CONVERSATION])
 class NewConversationSerializer(ConversationFieldsSerializer):
+    """What a new conversation is to be. All of it may be left out."""
+
     user = StringField(
         max_length=USER_LENGTH,
         required=False,
@@ -164,6 +170,8 @@ class NewConversationSerializer(ConversationFieldsSerializer):
 
 @extend_schema_serializer(examples=[CHANGED_CONVERSATION])
 class ConversationChangesSerializer(ConversationFieldsSerializer):
+    """What is to change of a conversation; what is left out stays."""
+
     head = StringField(
         required=False, help_text="An item of this conversation: the branch up to its message is shown."
     )
@@ -179,6 +187,8 @@ class ConversationChangesSerializer(ConversationFieldsSerializer):
 
 
 class BulkSerializer(StrictSerializer):
+    """What to do with which conversations."""
+
     ids = ListField(
         child=StringField(), min_length=1, max_length=MAX_IDS, help_text="Conversations; one twice is fine."
     )

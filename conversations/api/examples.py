@@ -2,12 +2,20 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+from core.http.examples import (
+    ANSWER_ID,
+    COMPLETION_ID,
+    CONVERSATION_ID,
+    END_USER,
+    MODEL,
+    NOON,
+    QUESTION_ID,
+    list_of,
+    page_of,
+    sent,
+    shown,
+)
 
-CONVERSATION_ID = "conv_01935e0d6a5b7c3a8f1e2d3c4b5a6978"
-COMPLETION_ID = "chatcmpl-01935e0d6a5d7e4c9f0a1b2c3d4e5f60"
-QUESTION_ID = "msg_01935e0d6a5b7d4b9e2f3a4b5c6d7e8e"
-ANSWER_ID = "msg_01935e0d6a5c7d4b9e2f3a4b5c6d7e8f"
 QUESTION = "What should I see in Oslo?"
 ANSWER = "Take the tram to the harbour, then walk to the opera house."
 
@@ -29,13 +37,13 @@ FEEDBACK = {
     "message_id": ANSWER_ID,
     "choice": 0,
     "source": "end_user",
-    "user": "user-4711",
+    "user": END_USER,
     "thumbs": "up",
     "score": None,
     "comment": "Just what I wanted to know.",
     "category": None,
-    "created_at": 1767268860,
-    "updated_at": 1767268860,
+    "created_at": NOON + 60,
+    "updated_at": NOON + 60,
 }
 _QUESTION_ITEM = {
     "id": QUESTION_ID,
@@ -52,7 +60,7 @@ _QUESTION_ITEM = {
     "usage": None,
     "name": None,
     "feedback": [],
-    "created_at": 1767268800,
+    "created_at": NOON,
     "cost_usd": None,
 }
 _ANSWER_ITEM = {
@@ -70,44 +78,30 @@ _ANSWER_ITEM = {
     "usage": USAGE,
     "name": None,
     "feedback": [FEEDBACK],
-    "created_at": 1767268815,
+    "created_at": NOON + 15,
     "cost_usd": "0.000180",
 }
 _CONVERSATION: dict[str, Any] = {
     "id": CONVERSATION_ID,
     "object": "conversation",
-    "created_at": 1767268800,
-    "updated_at": 1767268815,
+    "created_at": NOON,
+    "updated_at": NOON + 15,
     "deleted_at": None,
     "metadata": {"topic": "travel"},
     "tags": ["work"],
     "title": "A weekend in Oslo",
     "pinned": False,
     "archived": False,
-    "user": "user-4711",
+    "user": END_USER,
     "visibility": "private",
     "head_id": ANSWER_ID,
     "message_count": 2,
     "preview": ANSWER,
-    "model": "gpt-5",
+    "model": MODEL,
     "state": "completed",
     "running_completion_id": None,
     "cost_usd": "0.000180",
 }
-
-
-def page_of(*rows: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a list's only page."""
-    ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]}
-    return {"object": "list", "data": list(rows), **ends, "has_more": False}
-
-
-def shown(name: str, value: dict[str, Any], media_type: str | None = None) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, media_type=media_type)
-
-
-def sent(name: str, value: dict[str, Any]) -> OpenApiExample:
-    return OpenApiExample(name, value=value, request_only=True)
 
 
 SHOWN_ITEM = shown("An answer", _ANSWER_ITEM)
@@ -118,7 +112,7 @@ EDITED_QUESTION = [
         "The new version",
         _QUESTION_ITEM
         | {
-            "id": (_NEW := "msg_01935e0e1b2c7d4b9e2f3a4b5c6d7e90"),
+            "id": (_NEW := "msg_019b796ec0607d4b9e2f3a4b5c6d7e90"),
             "content": [{"type": "input_text", "text": "What should I see in Bergen?"}],
             "message_id": _NEW,
             "siblings": [QUESTION_ID, _NEW],
@@ -148,7 +142,7 @@ NEW_CONVERSATION = sent(
     {
         "metadata": {"topic": "travel"},
         "tags": ["work"],
-        "user": "user-4711",
+        "user": END_USER,
         "items": [{"role": "user", "content": QUESTION}],
     },
 )
@@ -180,3 +174,5 @@ _HIT = {
 }
 SHOWN_HIT = shown("An answer in which a word was found", _HIT)
 SHOWN_HITS = shown("What is found for `harb`", page_of(_HIT) | {"next_cursor": None, "is_complete": True})
+ARCHIVED_CONVERSATIONS = sent("Put one away", {"ids": [CONVERSATION_ID], "action": "archive"})
+SHOWN_ARCHIVED = shown("As it is now", list_of(_CONVERSATION | {"archived": True}))

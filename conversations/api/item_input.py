@@ -23,21 +23,29 @@ DETAILS = ("auto", "low", "high", "original")
 
 
 class InputTextInputSerializer(StrictSerializer):
+    """A piece of text."""
+
     type = EnumField(("input_text",), help_text="Which kind of part it is.")
     text = StringField(help_text="What is written.")
 
 
 class OutputTextInputSerializer(StrictSerializer):
+    """A piece of an answer's text."""
+
     type = EnumField(("output_text",), help_text="Which kind of part it is.")
     text = StringField(help_text="What was answered.")
 
 
 class RefusalInputSerializer(StrictSerializer):
+    """Why the model did not answer."""
+
     type = EnumField(("refusal",), help_text="Which kind of part it is.")
     refusal = StringField(help_text="Why the model did not answer.")
 
 
 class InputImageInputSerializer(StrictSerializer):
+    """A picture. Exactly one of `file_id` and `image_url`."""
+
     type = EnumField(("input_image",), help_text="Which kind of part it is.")
     file_id = StringField(required=False, max_length=ID_LIMIT, allow_null=True, help_text="Of an upload.")
     image_url = StringField(required=False, allow_null=True, help_text="An http(s) address, or a data URL.")
@@ -48,6 +56,8 @@ class InputImageInputSerializer(StrictSerializer):
 
 
 class InputFileInputSerializer(StrictSerializer):
+    """A file, or a sound. Exactly one of `file_id` and `file_data`."""
+
     type = EnumField(("input_file",), help_text="Which kind of part it is.")
     file_id = StringField(required=False, max_length=ID_LIMIT, allow_null=True, help_text="Of an upload.")
     file_data = StringField(required=False, allow_null=True, help_text="Its bytes, as base64 or a data URL.")
@@ -80,25 +90,35 @@ class _MessageInputSerializer(StrictSerializer):
 
 
 class SystemMessageInputSerializer(_MessageInputSerializer):
+    """Instructions for the model."""
+
     role = EnumField(("system", "developer"), help_text="Who says it.")
     content = ContentField(_TEXT, help_text="The instructions: a text, or parts.")
 
 
 class UserMessageInputSerializer(_MessageInputSerializer):
+    """What the user says or shows."""
+
     role = EnumField(("user",), help_text="Who says it.")
     content = ContentField(_USER, help_text="What the user says or shows: a text, or parts.")
 
 
 class AssistantMessageInputSerializer(_MessageInputSerializer):
+    """What was answered."""
+
     role = EnumField(("assistant",), help_text="Who says it.")
     content = ContentField(_ASSISTANT, may_be_empty=True, help_text="What was answered: a text, or parts.")
 
 
 class ReasoningTextInputSerializer(StrictSerializer):
+    """A piece of the model's thoughts."""
+
     text = StringField(help_text="What the model thought.")
 
 
 class ReasoningInputSerializer(StrictSerializer):
+    """What the model thought before it answered."""
+
     type = EnumField(("reasoning",), help_text="Which kind of item it is.")
     content = ListField(
         child=ReasoningTextInputSerializer(), required=False, allow_null=True, help_text="The thoughts."
@@ -112,13 +132,17 @@ class ReasoningInputSerializer(StrictSerializer):
 
 
 class FunctionCallInputSerializer(StrictSerializer):
+    """A call of a function."""
+
     type = EnumField(("function_call",), help_text="Which kind of item it is.")
     call_id = StringField(max_length=ID_LIMIT, help_text="What its output will name.")
-    name = StringField(max_length=NAME_LIMIT, help_text="The function's.")
-    arguments = StringField(help_text="Usually a JSON object.")
+    name = StringField(max_length=NAME_LIMIT, help_text="The function's name.")
+    arguments = StringField(help_text="What it is called with, usually a JSON object in a text.")
 
 
 class FunctionCallOutputInputSerializer(StrictSerializer):
+    """What a function returned."""
+
     type = EnumField(("function_call_output",), help_text="Which kind of item it is.")
     call_id = StringField(max_length=ID_LIMIT, help_text="The call that it answers, which is before it.")
     output = ContentField(_TEXT, help_text="What the function returned: a text, or parts.")
@@ -161,6 +185,8 @@ class NewItemField(DiscriminatedField):
 
 
 class NewItemsSerializer(StrictSerializer):
+    """Items to add, and where."""
+
     keeps_null = True
 
     items = ListField(

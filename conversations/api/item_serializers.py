@@ -40,11 +40,15 @@ class ItemAudioSerializer(Shown):
 
 
 class ItemInputTextSerializer(Shown):
+    """What a user wrote."""
+
     type = ConstantField("input_text")
     text = serializers.CharField(help_text="What was written.")
 
 
 class ItemOutputTextSerializer(Shown):
+    """What was answered."""
+
     type = ConstantField("output_text")
     text = serializers.CharField(help_text="What was answered; of what was only spoken, the transcript.")
     annotations = serializers.ListField(child=serializers.DictField(), help_text="Always empty.")
@@ -52,11 +56,15 @@ class ItemOutputTextSerializer(Shown):
 
 
 class ItemRefusalSerializer(Shown):
+    """That the model did not answer."""
+
     type = ConstantField("refusal")
     refusal = serializers.CharField(help_text="Why the model does not answer.")
 
 
 class ItemInputImageSerializer(Shown):
+    """A picture that a user showed."""
+
     type = ConstantField("input_image")
     detail = serializers.CharField(help_text="How closely a model looks: `auto`, `low`, `high`, `original`.")
     image_url = serializers.CharField(
@@ -71,6 +79,8 @@ class ItemInputImageSerializer(Shown):
 
 
 class ItemInputFileSerializer(Shown):
+    """A file or sound that a user sent."""
+
     type = ConstantField("input_file")
     filename = serializers.CharField(required=False, help_text="Its name.")
     file_id = serializers.CharField(required=False, help_text="Of an upload that is not kept.")
@@ -80,6 +90,8 @@ class ItemInputFileSerializer(Shown):
 
 
 class ItemReasoningTextSerializer(Shown):
+    """A piece of the model's thoughts."""
+
     type = ConstantField("reasoning_text")
     text = serializers.CharField(help_text="What the model thought.")
 
@@ -175,6 +187,8 @@ ITEM = _one_of("ConversationItem", KINDS)
 
 
 class ConversationItemListSerializer(PageSerializer):
+    """A page of a conversation's items."""
+
     data = _one_of(
         "ConversationItem", KINDS, many=True, help_text="The items, in the order that was asked for."
     )

@@ -11,16 +11,21 @@ from typing import Any
 
 from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_serializer
 from rest_framework import serializers
 
+from core.http.examples import list_of, page_of, shown
 from core.http.query import parse_choice, parse_integer
 from core.http.query_parameters import QueryParameters
 from core.http.serializers import ConstantField
 from core.pagination import CursorPage, Page, PageRequest
 
-LIMIT = "How many there are on a page at most."
-AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The last id of the page before.")
+LIMIT = "How many items a page has at most."
+AFTER = OpenApiParameter(
+    "after",
+    OpenApiTypes.STR,
+    description="Where the page begins: after the item with this id, the `last_id` of the page before.",
+)
 
 
 class PageParameters(QueryParameters):
@@ -58,6 +63,8 @@ class PageParameters(QueryParameters):
 
 
 class ListSerializer(serializers.Serializer[Any]):
+    # the docstrings are those of `list_serializer`
+
     object = ConstantField("list")
 
 
@@ -81,9 +88,30 @@ class CursorPageSerializer(PageSerializer):
 def list_serializer(
     item: type[serializers.Serializer[Any]], base: type[ListSerializer] = ListSerializer
 ) -> type[ListSerializer]:
-    """Return what describes a whole list of these, named `FooListSerializer` for `FooSerializer`."""
-    name = item.__name__.removesuffix("Serializer") + "ListSerializer"
-    return type(name, (base,), {"data": item(many=True, help_text="What is listed, in its order.")})
+    """Return what describes a whole list of these, named `FooListSerializer` for `FooSerializer`.
+
+    Its example is a list of the item's own.
+    """
+    name = item.__name__.removesuffix("Serializer")
+    whole = "A page of a list" if issubclass(base, PageSerializer) else "A whole list"
+    members = {
+        "__doc__": f"{whole} of `{name}` objects.",
+        "data": item(many=True, help_text="What is listed, in its order."),
+    }
+    described = type(f"{name}ListSerializer", (base,), members)
+    examples = _list_examples(item, base)
+    return extend_schema_serializer(examples=examples)(described) if examples else described
+
+
+def _list_examples(item: type[Any], base: type[ListSerializer]) -> list[OpenApiExample]:
+    known = getattr(item, "_spectacular_annotation", {}).get("examples", ())
+    values = [example.value for example in known if not example.request_only][:1]
+    if not values:
+        return []
+    body = page_of(*values) if issubclass(base, PageSerializer) else list_of(*values)
+    if issubclass(base, CursorPageSerializer):
+        body["next_cursor"] = None
+    return [shown("The only one", body)]
 
 
 def page_serializer(

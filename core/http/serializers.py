@@ -57,7 +57,8 @@ class PublicIdField(serializers.CharField):
     """An id as clients see it: takes the prefix and, as `source`, the UUID."""
 
     def __init__(self, prefix: str, **kwargs: Any) -> None:
-        super().__init__(read_only=True, **kwargs)
+        text = f"Its id: `{prefix}` and 32 hexadecimal digits."
+        super().__init__(**{"read_only": True, "help_text": text, **kwargs})
         self._prefix = prefix
 
     def to_representation(self, value: Any) -> str:
@@ -73,15 +74,27 @@ class UsdStringField(serializers.Field):  # type: ignore[type-arg]
 
 
 class ErrorDetailSerializer(serializers.Serializer[Any]):
-    message = serializers.CharField(help_text="What is wrong, and what to do.")
-    type = serializers.CharField(help_text="A kind of errors, such as `invalid_request_error`.")
-    param = serializers.CharField(
-        allow_null=True, help_text="Where it is wrong: a path such as `messages[0].content`."
+    """What went wrong."""
+
+    message = serializers.CharField(
+        help_text="What is wrong and what to do about it, for people. Its wording may change."
     )
-    code = serializers.CharField(allow_null=True, help_text="What programs tell errors by: `not_found`.")
+    type = serializers.CharField(
+        help_text="The kind of error: `invalid_request_error`, `permission_error`, `rate_limit_error`, "
+        "`requests`, `tokens`, `insufficient_quota` or `server_error`."
+    )
+    param = serializers.CharField(
+        allow_null=True,
+        help_text="Where it is wrong: a path into the body such as `messages[0].content`, or the name of a "
+        "query parameter or header. Null where it is no one place.",
+    )
+    code = serializers.CharField(
+        allow_null=True,
+        help_text="What programs tell errors by, such as `not_found`. Null where there is nothing to tell.",
+    )
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """Every refusal, whatever its status."""
+    """The envelope of every refusal, whatever its status, and of an error in the middle of a stream."""
 
-    error = ErrorDetailSerializer()
+    error = ErrorDetailSerializer(help_text="What went wrong, and where.")

@@ -14,7 +14,7 @@ from core.http.query import check_choice, parse_text
 from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 from core.validation.request_body import read_body
-from media.api.openapi import UploadSerializer
+from media.api.openapi import FILE, UploadSerializer
 from media.api.serializers import (
     FileChangesSerializer,
     FileDeletedSerializer,
@@ -24,7 +24,12 @@ from media.api.serializers import (
 from media.file_library import PURPOSES, delete_file, file_page, file_renditions, require_file
 
 END_USER = OpenApiParameter("user", description="Only the files of this end user.")
-PAGES = PageParameters(OpenApiParameter("purpose", enum=PURPOSES), END_USER, most=10_000, default=100)
+PAGES = PageParameters(
+    OpenApiParameter("purpose", enum=PURPOSES, description="Only the files that were uploaded for this."),
+    END_USER,
+    most=10_000,
+    default=100,
+)
 
 
 class FileListView(ApiView):
@@ -51,12 +56,13 @@ class FileListView(ApiView):
         description="Its type is told by its bytes. The same bytes twice in a workspace are kept once.",
         tags=["files"],
         request={"multipart/form-data": UploadSerializer},
-        responses={200: FileSerializer} | error_responses(400, 401, 403, 413, 429, 503),
+        responses={200: FileSerializer} | error_responses(400, 401, 403, 408, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> None:
         """Documents it, and is named in `Allow`; never called: an ASGI endpoint stands before."""
 
 
+@extend_schema(parameters=[FILE])
 class FileView(ApiView):
     permissions: ClassVar = {
         "GET": Permission.FILES,
@@ -100,6 +106,7 @@ class FileView(ApiView):
         return Response(answer)
 
 
+@extend_schema(parameters=[FILE])
 class RenditionListView(ApiView):
     permissions: ClassVar = {"GET": Permission.FILES}
 

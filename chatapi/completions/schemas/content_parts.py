@@ -20,16 +20,26 @@ def _check_exactly_one(attrs: dict[str, Any], first: str, second: str) -> dict[s
 
 
 class TextContentSerializer(StrictSerializer):
+    """A piece of text."""
+
     type = EnumField(("text",), help_text="Which kind of part it is.")
     text = StringField(help_text="What is said.")
 
 
 class ImageReferenceSerializer(StrictSerializer):
-    url = StringField(required=False, help_text="An http(s) address, or a data URL with base64.")
+    """Where a picture is: at an address, or among the uploads. Exactly one of `url` and `file_id`."""
+
+    url = StringField(
+        required=False, help_text="An http(s) address, which the service fetches, or a data URL with base64."
+    )
     file_id = StringField(
         required=False, max_length=256, help_text="An upload to /v1/files, instead of an address."
     )
-    detail = EnumField(DETAILS, required=False, help_text="How closely the model looks.")
+    detail = EnumField(
+        DETAILS,
+        required=False,
+        help_text="How closely the model looks. `low` costs fewer tokens where the model knows it.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_exactly_one(attrs, "url", "file_id")
@@ -52,11 +62,15 @@ class ImageUrlField(DescribedField):
 
 
 class ImageContentSerializer(StrictSerializer):
+    """A picture: PNG, JPEG, WebP, GIF, HEIC or AVIF. A model that does not see is given the text in it."""
+
     type = EnumField(("image_url",), help_text="Which kind of part it is.")
     image_url = ImageUrlField(help_text="The picture: its address, or an object that names it.")
 
 
 class InputAudioSerializer(StrictSerializer):
+    """A sound: its bytes, or an upload. Exactly one of `data` and `file_id`."""
+
     data = StringField(required=False, help_text="Base64, or a data URL.")  # type: ignore[assignment]
     file_id = StringField(
         required=False, max_length=256, help_text="An upload to /v1/files, instead of `data`."
@@ -64,7 +78,8 @@ class InputAudioSerializer(StrictSerializer):
     format = StringField(
         required=False,
         max_length=32,
-        help_text="Such as `mp3` or `wav`; needed for `pcm16` alone: others are known by their bytes.",
+        help_text="Such as `mp3` or `audio/webm;codecs=opus`. Needed for `pcm16` alone: other sounds are "
+        "known by their bytes.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -72,27 +87,39 @@ class InputAudioSerializer(StrictSerializer):
 
 
 class AudioContentSerializer(StrictSerializer):
+    """A sound. A model that does not hear is given what is said in it."""
+
     type = EnumField(("input_audio",), help_text="Which kind of part it is.")
     input_audio = InputAudioSerializer(help_text="The sound: its bytes, or an upload.")
 
 
 class FileReferenceSerializer(StrictSerializer):
+    """A file: its bytes, or an upload. Exactly one of `file_id` and `file_data`."""
+
     file_id = StringField(
         required=False, max_length=256, help_text="An upload to /v1/files, instead of `file_data`."
     )
     file_data = StringField(required=False, help_text="Its bytes, as base64 or a data URL.")
-    filename = StringField(required=False, max_length=256, help_text="Its name.")
+    filename = StringField(
+        required=False,
+        max_length=256,
+        help_text="Its name, by which the model and readers of the history know it.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return _check_exactly_one(attrs, "file_id", "file_data")
 
 
 class FileContentSerializer(StrictSerializer):
+    """A file. A picture or a sound is taken for what it is."""
+
     type = EnumField(("file",), help_text="Which kind of part it is.")
     file = FileReferenceSerializer(help_text="The file: its bytes, or an upload.")
 
 
 class RefusalContentSerializer(StrictSerializer):
+    """Why the model did not answer, as it said before."""
+
     type = EnumField(("refusal",), help_text="Which kind of part it is.")
     refusal = StringField(help_text="Why the model did not answer.")
 

@@ -29,15 +29,30 @@ from core.validation.fields import (
 
 
 class SystemMessageSerializer(StrictSerializer):
-    name = StringField(required=False, max_length=NAME_LIMIT)
-    role = EnumField(("system", "developer"))
-    content = ContentField(TEXT, strings=True, may_be_empty=True)
+    """Instructions for the model. `developer` is another word for `system`."""
+
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
+    )
+    role = EnumField(("system", "developer"), help_text="Whose message it is.")
+    content = ContentField(
+        TEXT,
+        strings=True,
+        may_be_empty=True,
+        help_text="The instructions: a text, a list of texts, or text parts.",
+    )
 
 
 class UserMessageSerializer(StrictSerializer):
-    name = StringField(required=False, max_length=NAME_LIMIT)
-    role = EnumField(("user",))
-    content = ContentField(USER, may_be_empty=True)
+    """What the user says, shows or plays."""
+
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
+    )
+    role = EnumField(("user",), help_text="Whose message it is.")
+    content = ContentField(
+        USER, may_be_empty=True, help_text="A text, or parts: text, pictures, sounds and files."
+    )
 
 
 class AssistantContentField(ContentField):
@@ -48,14 +63,28 @@ class AssistantContentField(ContentField):
 
 
 class AssistantMessageSerializer(StrictSerializer):
-    """`content` may be missing or null when `tool_calls`, `audio` or `refusal` is there."""
+    """What the model answered before. `content` may be missing or null when `tool_calls`, `audio` or
+    `refusal` is there."""
 
-    name = StringField(required=False, max_length=NAME_LIMIT)
-    role = EnumField(("system", "assistant"))
-    audio = SpokenReferenceSerializer(required=False)
-    content = AssistantContentField(ASSISTANT, may_be_empty=True)
-    tool_calls = ToolCallsField(required=False)
-    refusal = StringField(required=False)
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
+    )
+    role = EnumField(
+        ("system", "assistant"),
+        help_text="Whose message it is. `system` is read as the assistant's where the message calls tools "
+        "or was spoken.",
+    )
+    audio = SpokenReferenceSerializer(
+        required=False, help_text="The spoken answer, by its id: its bytes need not be sent again."
+    )
+    content = AssistantContentField(
+        ASSISTANT, may_be_empty=True, help_text="What was answered: a text, or parts."
+    )
+    tool_calls = ToolCallsField(
+        required=False,
+        help_text="What the model called: one call or a list. Each is answered by a `tool` message.",
+    )
+    refusal = StringField(required=False, help_text="Why the model did not answer.")
 
     def run_validation(self, data: Any = empty) -> dict[str, Any]:
         if type(data) is dict and data.get("content") is None:
@@ -66,9 +95,18 @@ class AssistantMessageSerializer(StrictSerializer):
 
 
 class ToolMessageSerializer(StrictSerializer):
-    role = EnumField(("tool",))
-    content = ContentField(TEXT, strings=True, may_be_empty=True)
-    tool_call_id = StringField(max_length=256)
+    """What a tool returned for a call of the model."""
+
+    role = EnumField(("tool",), help_text="Whose message it is.")
+    content = ContentField(
+        TEXT,
+        strings=True,
+        may_be_empty=True,
+        help_text="What the tool returned: a text, a list of texts, or text parts.",
+    )
+    tool_call_id = StringField(
+        max_length=256, help_text="The call that it answers, which an `assistant` message before it holds."
+    )
 
 
 _SYSTEM = SystemMessageSerializer()
@@ -93,19 +131,69 @@ class MessageField(DiscriminatedField):
 
 
 class AudioOptionsSerializer(StrictSerializer):
-    voice = StringField(required=False, max_length=128)
-    format = EnumField(SPOKEN_FORMATS, required=False)
+    """How the answer is spoken."""
+
+    voice = StringField(
+        required=False,
+        max_length=128,
+        help_text="One of `GET /v1/audio/voices`, or of the model's own; `joe` if left out.",
+    )
+    format = EnumField(
+        SPOKEN_FORMATS,
+        required=False,
+        help_text="The kind of sound. A stream carries `pcm16` alone: 24 kHz, mono, signed 16-bit "
+        "little-endian, without a header. Whole answers are `wav` if left out.",
+    )
 
 
 class ChatCompletionRequestSerializer(ChatRequestSerializer):
-    context = ConversationContextField(required=False)  # type: ignore[assignment]
-    model = StringField(required=False)
-    messages = ListField(child=MessageField(), max_length=MAX_MESSAGES)
-    response_format = ResponseFormatSerializer(required=False)
-    modalities = ListField(child=EnumField(MODALITIES), default=["text"])
-    audio = AudioOptionsSerializer(required=False)
-    tools = ListField(child=ToolSerializer(), required=False)
-    tool_choice = ToolChoiceField(required=False)
-    parallel_tool_calls = BooleanField(default=True)
-    stream = BooleanField(default=True)
-    ssml_enabled = BooleanField(default=False)
+    """A call of `/chat/completions`: the messages, and how they are to be answered."""
+
+    context = ConversationContextField(
+        required=False,
+        help_text="Where in the stored history the call stands, and anything else that is to be kept with "
+        "it.",
+    )  # type: ignore[assignment]
+    model = StringField(
+        required=False,
+        help_text="Which model to ask, as `GET /v1/models` names it; left out: the default model.",
+    )
+    messages = ListField(
+        child=MessageField(),
+        max_length=MAX_MESSAGES,
+        help_text="The conversation so far, or with `context.conversation_id` what is new; then it may be "
+        "empty.",
+    )
+    response_format = ResponseFormatSerializer(
+        required=False, help_text="What form the answer has: text, JSON, or JSON by a schema."
+    )
+    modalities = ListField(
+        child=EnumField(MODALITIES),
+        default=["text"],
+        help_text="In what ways to answer. With `audio` the answer is spoken while it is written, by any "
+        "model.",
+    )
+    audio = AudioOptionsSerializer(
+        required=False, help_text="How the answer is spoken, where `modalities` has `audio`."
+    )
+    tools = ListField(
+        child=ToolSerializer(), required=False, help_text="The functions that the model may call."
+    )
+    tool_choice = ToolChoiceField(
+        required=False,
+        help_text="Whether the model may (`auto`), must (`required`) or must not (`none`) call a tool, or "
+        "which ones.",
+    )
+    parallel_tool_calls = BooleanField(
+        default=True,
+        help_text="Whether the model may call several tools at once. Each is a choice of its own in the "
+        "answer.",
+    )
+    stream = BooleanField(
+        default=True, help_text="Whether the answer comes in pieces, as it is made, or whole at its end."
+    )
+    ssml_enabled = BooleanField(
+        default=False,
+        help_text="Whether the model is to answer in SSML, the markup of speech. It excludes a JSON "
+        "`response_format`.",
+    )

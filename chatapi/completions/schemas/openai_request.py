@@ -13,7 +13,13 @@ from chatapi.completions.schemas.chat_request import (
     SpokenReferenceSerializer,
 )
 from chatapi.completions.schemas.content_parts import ASSISTANT, TEXT, USER
-from chatapi.completions.schemas.examples import CALL
+from chatapi.completions.schemas.examples import (
+    CALL,
+    CALL_FOR_SPEECH,
+    CALL_WITH_PICTURE,
+    CALL_WITH_TOOL,
+    FIRST_CALL,
+)
 from chatapi.completions.schemas.parameters import ConversationContextField
 from chatapi.completions.schemas.response_format import OpenAIResponseFormatSerializer
 from chatapi.completions.schemas.tools import (
@@ -38,20 +44,28 @@ from core.validation.fields import (
 
 
 class OpenAISystemMessageSerializer(StrictSerializer):
-    """`developer` is the newer word for `system`."""
+    """Instructions for the model. `developer` is the newer word for `system`."""
 
     role = EnumField(("system", "developer"), help_text="Whose message it is.")
     content = ContentField(TEXT, help_text="The instructions: a text, or parts.")
-    name = StringField(required=False, max_length=NAME_LIMIT, help_text="Which participant of this role.")
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
+    )
 
 
 class OpenAIUserMessageSerializer(StrictSerializer):
+    """What the user says, shows or plays."""
+
     role = EnumField(("user",), help_text="Whose message it is.")
     content = ContentField(USER, help_text="What the user says, shows or plays: a text, or parts.")
-    name = StringField(required=False, max_length=NAME_LIMIT, help_text="Which participant of this role.")
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
+    )
 
 
 class OpenAIAssistantMessageSerializer(StrictSerializer):
+    """What the model answered before."""
+
     role = EnumField(("assistant",), help_text="Whose message it is.")
     content = ContentField(
         ASSISTANT,
@@ -61,20 +75,31 @@ class OpenAIAssistantMessageSerializer(StrictSerializer):
         help_text="What was answered: a text, or parts.",
     )
     refusal = StringField(required=False, allow_null=True, help_text="Why the model did not answer.")
-    name = StringField(required=False, max_length=NAME_LIMIT, help_text="Which participant of this role.")
-    audio = SpokenReferenceSerializer(
-        required=False, allow_null=True, help_text="The spoken answer, by its id."
+    name = StringField(
+        required=False, max_length=NAME_LIMIT, help_text="Tells participants of the same role apart."
     )
-    tool_calls = ToolCallsField(required=False, help_text="What the model called.")
+    audio = SpokenReferenceSerializer(
+        required=False,
+        allow_null=True,
+        help_text="The spoken answer, by its id: its bytes need not be sent again.",
+    )
+    tool_calls = ToolCallsField(
+        required=False,
+        help_text="What the model called. Each call is answered by a `tool` message before the talk goes on.",
+    )
     function_call = FunctionCallSerializer(
         required=False, allow_null=True, help_text="Deprecated: the one call, now `tool_calls`."
     )
 
 
 class OpenAIToolMessageSerializer(StrictSerializer):
+    """What a tool returned for a call of the model."""
+
     role = EnumField(("tool",), help_text="Whose message it is.")
     content = ContentField(TEXT, help_text="What the tool returned: a text, or parts.")
-    tool_call_id = StringField(max_length=256, help_text="The call that it answers.")
+    tool_call_id = StringField(
+        max_length=256, help_text="The call that it answers, which an `assistant` message before it holds."
+    )
 
 
 class OpenAIFunctionMessageSerializer(StrictSerializer):
@@ -103,47 +128,71 @@ class OpenAIMessageField(DiscriminatedField):
 
 
 class OpenAIAudioOptionsSerializer(StrictSerializer):
-    voice = VoiceField(help_text="One of `/v1/audio/voices`, or of the model's own.")
-    format = EnumField(SPOKEN_FORMATS, help_text="The kind of sound; a stream can only carry `pcm16`.")
+    """How the answer is spoken."""
+
+    voice = VoiceField(
+        help_text="One of `GET /v1/audio/voices`, OpenAI's names among them, or of the model's own."
+    )
+    format = EnumField(
+        SPOKEN_FORMATS,
+        help_text="The kind of sound. A stream carries `pcm16` alone: 24 kHz, mono, signed 16-bit "
+        "little-endian, without a header.",
+    )
 
 
-@extend_schema_serializer(examples=[CALL])
+@extend_schema_serializer(examples=[FIRST_CALL, CALL, CALL_WITH_TOOL, CALL_WITH_PICTURE, CALL_FOR_SPEECH])
 class OpenAIChatCompletionRequestSerializer(ChatRequestSerializer):
-    model = StringField(help_text="Which model to ask, as `/v1/models` names it.")
+    """A call of `/v1/chat/completions`: the messages, and how they are to be answered."""
+
+    model = StringField(help_text="Which model to ask, as `GET /v1/models` names it.")
     messages = ListField(
         child=OpenAIMessageField(),
         max_length=MAX_MESSAGES,
         help_text="The conversation so far, or with `context.conversation_id` what is new; then it may be "
         "empty.",
     )
-    response_format = OpenAIResponseFormatSerializer(required=False, help_text="What form the answer has.")
+    response_format = OpenAIResponseFormatSerializer(
+        required=False, help_text="What form the answer has: text, JSON, or JSON by a schema."
+    )
     modalities = ListField(
         child=EnumField(MODALITIES),
         min_length=1,
         default=["text"],
-        help_text="`audio`: the answer is spoken, too.",
+        help_text="In what ways to answer. With `audio` the answer is spoken while it is written, by any "
+        "model; `audio` must say how.",
     )
-    audio = OpenAIAudioOptionsSerializer(required=False, help_text="How the answer is spoken.")
-    tools = ListField(child=OpenAIToolSerializer(), required=False, help_text="What the model may call.")
+    audio = OpenAIAudioOptionsSerializer(
+        required=False, help_text="How the answer is spoken; required where `modalities` has `audio`."
+    )
+    tools = ListField(
+        child=OpenAIToolSerializer(), required=False, help_text="The functions that the model may call."
+    )
     tool_choice = ToolChoiceField(
-        required=False, help_text="Whether the model may or must call a tool, and which."
+        required=False,
+        help_text="Whether the model may (`auto`), must (`required`) or must not (`none`) call a tool, or "
+        "which ones. Only with `tools`.",
     )
     parallel_tool_calls = BooleanField(
         default=True, help_text="Whether the model may call several tools at once."
     )
     functions = ListField(
-        child=FunctionSerializer(), required=False, help_text="Deprecated: read as `tools`."
+        child=FunctionSerializer(),
+        required=False,
+        help_text="Deprecated: read as `tools`. The answer has `tool_calls`.",
     )
     function_call = FunctionChoiceField(required=False, help_text="Deprecated: read as `tool_choice`.")
-    stream = BooleanField(default=False, help_text="Whether the answer comes in pieces, as it is made.")
+    stream = BooleanField(
+        default=False, help_text="Whether the answer comes in pieces, as it is made, or whole at its end."
+    )
     context = ConversationContextField(
         required=False,
-        help_text="Any object, kept with the completion. `conversation_id` continues a conversation.",
+        help_text="Where in the stored history the call stands, and anything else that is to be kept with "
+        "it. Not one of OpenAI's: SDKs send it in `extra_body`.",
     )  # type: ignore[assignment]
     ssml_enabled = BooleanField(
         default=False,
-        help_text="Whether to ask the model for SSML, the markup of speech; it excludes a JSON "
-        "`response_format`.",
+        help_text="Whether the model is to answer in SSML, the markup of speech. It excludes a JSON "
+        "`response_format`. Not one of OpenAI's.",
     )
 
     def check_sound(self, attrs: dict[str, Any], *, streams: bool) -> None:

@@ -86,15 +86,21 @@ class LogitBiasField(serializers.DictField):
 
 
 class StreamOptionsSerializer(StrictSerializer):
+    """What a stream tells besides the answer."""
+
     include_usage = BooleanField(
-        required=False, help_text="Whether a chunk with the usage comes before the end."
+        required=False,
+        help_text="Whether the usage comes in a chunk of its own before the end. `/chat/completions` tells "
+        "it in any case.",
     )
     include_obfuscation = BooleanField(required=False, help_text="OpenAI's; taken, without effect.")
 
 
 class PredictionSerializer(StrictSerializer):
-    type = EnumField(("content",), help_text="The only kind there is.")
-    content = ContentField(TEXT, help_text="The text that is expected.")
+    """What most of the answer will be."""
+
+    type = EnumField(("content",), help_text="The only kind that there is.")
+    content = ContentField(TEXT, help_text="The text that is expected: a text, or text parts.")
 
 
 class ParametersSerializer(StrictSerializer):
@@ -122,12 +128,19 @@ class ParametersSerializer(StrictSerializer):
         required=False,
         help_text="Only the likeliest tokens are chosen from, up to this sum of probabilities.",
     )
-    n = IntegerField(min_value=1, max_value=128, required=False, help_text="How many answers to make.")
+    n = IntegerField(
+        min_value=1,
+        max_value=128,
+        required=False,
+        help_text="How many answers to make. Each is a choice, and each is billed.",
+    )
     max_completion_tokens = IntegerField(
         min_value=1,
         max_value=_INT32_MAX,
         required=False,
-        help_text="How long an answer may become, in tokens.",
+        help_text="How long an answer may become, in tokens, reasoning included. More than the model's "
+        "`max_output_tokens` is refused. Until the answer has ended, so much of it is held of the "
+        "balance and of the limit on tokens.",
     )
     max_tokens = IntegerField(
         min_value=1,
@@ -158,7 +171,9 @@ class ParametersSerializer(StrictSerializer):
     )
     stream_options = StreamOptionsSerializer(required=False, help_text="Only together with `stream: true`.")
     store = BooleanField(
-        required=False, help_text="False: nothing of the call can be read again. Else it is kept."
+        required=False,
+        help_text="False: nothing of the call can be read again, though it is billed. Else it is kept in a "
+        "conversation.",
     )
     metadata = MetadataField(
         required=False,
@@ -169,7 +184,9 @@ class ParametersSerializer(StrictSerializer):
         required=False, help_text="What most of the answer will be, for models that are faster with it."
     )
     service_tier = StringField(
-        max_length=64, required=False, help_text="Sent to the model's server as it is."
+        max_length=64,
+        required=False,
+        help_text="Sent to the model's server as it is. Models with a price take `auto` and `default` alone.",
     )
     reasoning_effort = StringField(
         max_length=64, required=False, help_text="How much to think, in the model's own words, such as `low`."
@@ -183,18 +200,27 @@ class ParametersSerializer(StrictSerializer):
         required=False, help_text="Sent to the model's server as it is; models with a price refuse it."
     )
     safety_identifier = StringField(
-        max_length=64, required=False, help_text="The end user whom the call is for; it goes before `user`."
+        max_length=64,
+        required=False,
+        help_text="The end user whom the call is for, by your own name for them. It goes before `user`.",
     )
     prompt_cache_key = StringField(
         max_length=256,
         required=False,
         help_text="Sent to the model's server, which may find what it read before by it.",
     )
-    user = StringField(max_length=256, required=False, help_text="The end user whom the call is for.")
+    user = StringField(
+        max_length=256,
+        required=False,
+        help_text="The end user whom the call is for, by your own name for them. The conversation is "
+        "theirs. With an end-user token: the token's, or left out.",
+    )
     on_disconnect = EnumField(
         ("cancel", "continue"),
         required=False,
-        help_text="Whether the answer ends or goes on when the client leaves.",
+        help_text="Whether the answer is cancelled or made to its end when the client leaves. Left out: as "
+        "the model's operator says, else `continue` on `/chat/completions` and with an "
+        "`Idempotency-Key`, `cancel` on `/v1`.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -14,15 +14,22 @@ from core.validation.fields import (
 
 
 class JsonSchemaFormatSerializer(StrictSerializer):
-    """The document lets the name be absent."""
+    """The JSON Schema that an answer follows."""
 
     name = NameField(required=False, help_text="The schema's name: letters, digits, underscores and dashes.")
     description = StringField(required=False, help_text="What the answer is for.")
-    schema = JsonSchemaField(required=False, help_text="The JSON Schema that the answer follows.")
-    strict = BooleanField(required=False, help_text="Whether it must follow the schema exactly.")
+    schema = JsonSchemaField(
+        required=False,
+        help_text="The JSON Schema itself. Nothing is fetched: each `$ref` leads to a place in it.",
+    )
+    strict = BooleanField(
+        required=False, help_text="Whether the answer must follow it exactly. The local model always does."
+    )
 
 
 class ResponseFormatSerializer(StrictSerializer):
+    """What form the answer has. With a `json_schema` the `type` may be left out."""
+
     type = EnumField(
         ("json_schema", "json_object", "text"),
         required=False,
@@ -34,10 +41,14 @@ class ResponseFormatSerializer(StrictSerializer):
 
 
 class OpenAIJsonSchemaFormatSerializer(JsonSchemaFormatSerializer):
+    """The JSON Schema that an answer follows."""
+
     name = NameField(help_text="The schema's name: letters, digits, underscores and dashes.")
 
 
 class OpenAIResponseFormatSerializer(StrictSerializer):
+    """What form the answer has."""
+
     type = EnumField(
         ("text", "json_object", "json_schema"), help_text="`text`, any JSON object, or JSON by a schema."
     )

@@ -26,6 +26,8 @@ from media.api.serializers import RenditionSerializer
 
 
 class StoredAudioSerializer(AudioSerializer):
+    """A spoken answer, with where it can be heard."""
+
     asset = AssetReferenceSerializer(required=False, help_text="The sound as it was stored; not in lists.")
     renditions = RenditionSerializer(
         many=True, required=False, help_text="What was made of it for players; not in lists."
@@ -33,10 +35,14 @@ class StoredAudioSerializer(AudioSerializer):
 
 
 class StoredMessageSerializer(OpenAIResponseMessageSerializer):
+    """What was answered."""
+
     audio = StoredAudioSerializer(required=False, help_text="In lists its `data` is empty.")
 
 
 class StoredChoiceSerializer(OpenAIChoiceSerializer):
+    """One of the answers."""
+
     message = StoredMessageSerializer(help_text="What was answered.")
 
 
@@ -55,6 +61,8 @@ class StoredCompletionSerializer(OpenAIChatCompletionResponseSerializer):
 
 @extend_schema_serializer(examples=[CHANGED])
 class CompletionChangesSerializer(StrictSerializer):
+    """A completion's new metadata."""
+
     keeps_null = True
 
     metadata = MetadataField(
@@ -71,6 +79,8 @@ class CompletionChangesSerializer(StrictSerializer):
 
 @extend_schema_serializer(examples=[DELETED])
 class CompletionDeletedSerializer(serializers.Serializer[Completion]):
+    """A completion whose answers were deleted."""
+
     object = ConstantField("chat.completion.deleted")
     id = PublicIdField(COMPLETION, help_text="The completion that was deleted.")
     deleted = DeletedField()
@@ -97,11 +107,15 @@ class CancelledCompletionSerializer(serializers.Serializer[Any]):
 
 
 class StoreMessagePictureSerializer(serializers.Serializer[Any]):
+    """Where a picture of a message is."""
+
     url = serializers.CharField(help_text="Where it is; the address may expire.")
     detail = serializers.ChoiceField(DETAILS, help_text="How closely the model looked.")
 
 
 class StoreMessagePartSerializer(serializers.Serializer[Any]):
+    """A text or a picture of a message."""
+
     type = serializers.ChoiceField(["text", "image_url"], help_text="What it is.")
     text = serializers.CharField(required=False, help_text="Of a text.")
     image_url = StoreMessagePictureSerializer(required=False, help_text="Of a picture.")

@@ -23,6 +23,8 @@ MODES = ("auto", "none", "required")
 
 
 class FunctionSerializer(StrictSerializer):
+    """A function that the model may call. Your program runs it, and sends back what it returns."""
+
     name = NameField(help_text="Its name: letters, digits, underscores and dashes.")
     description = StringField(required=False, help_text="What it does, by which the model chooses it.")
     parameters = JsonSchemaField(
@@ -32,7 +34,7 @@ class FunctionSerializer(StrictSerializer):
 
 
 class ToolSerializer(StrictSerializer):
-    """The document lets `type` be absent, and there is only one."""
+    """A tool that the model may call. `type` may be absent: functions are the only ones."""
 
     also_required = ("function",)
 
@@ -49,14 +51,20 @@ class ToolSerializer(StrictSerializer):
 
 
 class OpenAIToolSerializer(ToolSerializer):
+    """A tool that the model may call."""
+
     type = EnumField(("function",), help_text="Functions are the only tools.")
 
 
 class FunctionNameSerializer(StrictSerializer):
+    """A function, by its name."""
+
     name = StringField(max_length=64, help_text="The function to call.")
 
 
 class NamedToolSerializer(StrictSerializer):
+    """A tool, by its name."""
+
     also_required = ("function",)
 
     type = EnumField(("function",), required=False, help_text="Functions are the only tools.")
@@ -64,6 +72,8 @@ class NamedToolSerializer(StrictSerializer):
 
 
 class ToolsAllowedSerializer(StrictSerializer):
+    """Some of the tools, and whether one of them must be called."""
+
     mode = EnumField(("auto", "required"), help_text="`required`: one of them must be called.")
     tools = ListField(
         child=NamedToolSerializer(),
@@ -73,6 +83,8 @@ class ToolsAllowedSerializer(StrictSerializer):
 
 
 class AllowedToolsSerializer(StrictSerializer):
+    """The choice among some of the tools."""
+
     type = EnumField(("allowed_tools",), help_text="Tells it from a single function.")
     allowed_tools = ToolsAllowedSerializer(help_text="Which tools may be called, and whether one must be.")
 
@@ -128,6 +140,8 @@ class FunctionChoiceField(DescribedField):
 
 
 class FunctionCallSerializer(StrictSerializer):
+    """What is called, and with what."""
+
     also_required = ("name", "arguments")
 
     name = StringField(required=False, help_text="The function's name.")
@@ -135,7 +149,7 @@ class FunctionCallSerializer(StrictSerializer):
 
 
 class ToolCallSerializer(StrictSerializer):
-    """A call, in a request as in an answer."""
+    """A call of a tool, in a request as in an answer."""
 
     also_required = ("id", "function")
 
