@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 from kombu import Queue
 
@@ -162,6 +163,8 @@ CHATAPI_RECOGNIZER = "media.transcription.recognize"
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_DELETED_KEPT_DAYS = env_int("CHATAPI_DELETED_KEPT_DAYS", 30, most=36_500)
+CHATAPI_REQUESTS_KEPT_DAYS = env_int("CHATAPI_REQUESTS_KEPT_DAYS", 14, most=3_650)
+CHATAPI_REQUESTS_KEPT = env_int("CHATAPI_REQUESTS_KEPT", 1_000_000, least=1)
 CHATAPI_TITLE_MODEL = env("CHATAPI_TITLE_MODEL") or None
 CHATAPI_TITLES_PER_DAY = env_int("CHATAPI_TITLES_PER_DAY", 1000)
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
@@ -330,7 +333,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 
 LOG_LEVEL = env_choice("CHATAPI_LOG_LEVEL", "info", "debug", "warning", "error").upper()
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_logging}},
@@ -338,11 +341,17 @@ LOGGING = {
         "line": {
             "()": "core.redaction.RedactingFormatter",
             "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"format": "%(message)s"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "calls": {"class": "logging.StreamHandler", "formatter": "json"},
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # nothing in them can be a secret, so they are not searched for any
+        "chatapi.calls": {"handlers": ["calls"], "propagate": False},
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's concern
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # every port scan would log one

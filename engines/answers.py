@@ -41,6 +41,7 @@ class Failure(Value, frozen=True):
     code: str | None = None
     status: int = 502
     retry_after: float | None = None
+    upstream_failure: str | None = None
 
 
 class AnswerEnd(Value, frozen=True):
