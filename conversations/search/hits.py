@@ -38,8 +38,10 @@ MAX_TAIL = 1000
 """How many marks, the newest, a search looks through."""
 MAX_CANDIDATES = 5000
 """How many documents that have the words a page looks at, whosoever they are."""
-MAX_READ = 300
+MAX_READ = 500
 """How many messages a page reads at most, to see whether they say what is asked for."""
+READ_AT_ONCE = 100
+"""How many are read next if what was read first was not enough."""
 _STEPS = (200, 1000, MAX_CANDIDATES)
 _LAST = 2**63 - 1
 _NOWHERE = UUID(int=0)
@@ -180,7 +182,7 @@ def _verified(candidates: Iterator[_Place], query: SearchQuery, wanted: int) -> 
         if place.conversation_id is None:
             return hits + _hits_among(group, query), place.position
         group.append(place)
-        if len(group) < wanted:
+        if len(group) < (READ_AT_ONCE if read else wanted):
             continue
         hits += _hits_among(group, query)
         read += len(group)

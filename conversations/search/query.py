@@ -1,10 +1,10 @@
 """What somebody asks for: phrases of words, all of which must stand in a message or a title."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from conversations.search.tokenizer import MAX_WORD, Token, is_paired, tokens_of
+from conversations.search.tokenizer import MAX_WORD, Token, is_paired, tokens_of, words_in_order
 from core.exceptions import BadRequest
 from core.value import Value
 
@@ -47,15 +47,21 @@ class SearchQuery(Value, frozen=True):
 
     def find_in(self, texts: Sequence[str]) -> list[list[Span]] | None:
         """Return where each of these texts has a phrase; None unless each phrase is in one of them."""
-        tokens = [list(tokens_of(text)) for text in texts]
-        found: list[list[Span]] = [[] for _ in texts]
+        in_order = [words_in_order(text) for text in texts]
+        found: list[list[int]] = [[] for _ in texts]
         for phrase in self.phrases:
-            spans = [list(_occurrences(phrase, in_text)) for in_text in tokens]
-            if not any(spans):
+            positions = [list(_positions(phrase, words)) for words in in_order]
+            if not any(positions):
                 return None
-            for here, more in zip(found, spans, strict=True):
+            for here, more in zip(found, positions, strict=True):
                 here += more
-        return [_merge(spans) for spans in found]
+        return [self._spans(text, positions) for text, positions in zip(texts, found, strict=True)]
+
+    def _spans(self, text: str, positions: Collection[int]) -> list[Span]:
+        if not positions:
+            return []
+        tokens, terms = list(tokens_of(text)), self.terms
+        return _merge([Span(tokens[at].start, _marked_end(tokens[at], terms)) for at in positions])
 
 
 def parse_query(text: str) -> SearchQuery:
@@ -101,22 +107,22 @@ def _can_go_on(word: str) -> bool:
     return len(word) == 1 or not is_paired(word)
 
 
-def _occurrences(phrase: Sequence[Term], tokens: Sequence[Token]) -> Iterator[Span]:
+def _positions(phrase: Sequence[Term], words: Sequence[str]) -> Iterator[int]:
+    """Yield the positions of all words that belong to an occurrence of a phrase."""
     first, *others = phrase
-    for number, token in enumerate(tokens):
-        if not first.matches(token.word):
+    for number, word in enumerate(words):
+        if not first.matches(word):
             continue
         places = [number + term.offset - first.offset for term in others]
-        if places and places[-1] >= len(tokens):
+        if places and places[-1] >= len(words):
             return
-        if all(term.matches(tokens[at].word) for term, at in zip(others, places, strict=True)):
-            for at in (number, *places):
-                yield Span(tokens[at].start, _marked_end(tokens[at], phrase))
+        if all(term.matches(words[at]) for term, at in zip(others, places, strict=True)):
+            yield from (number, *places)
 
 
-def _marked_end(token: Token, phrase: Sequence[Term]) -> int:
+def _marked_end(token: Token, terms: Collection[str]) -> int:
     """Return where the mark ends: of a pair whose first character was asked for, behind that one."""
-    is_half = len(token.word) == 2 and is_paired(token.word) and token.word not in {t.word for t in phrase}
+    is_half = len(token.word) == 2 and is_paired(token.word) and token.word not in terms
     return token.end - 1 if is_half and token.end - token.start == 2 else token.end
 
 

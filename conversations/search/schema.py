@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from core.database_triggers import function_sql, installed_triggers, removal, run_all
+from core.database_triggers import function_sql, removal, run_all
 
 MARKS, DOCUMENTS, INDEX = (
     "conversations_searchmark",
@@ -78,12 +78,6 @@ def remove(connection: BaseDatabaseWrapper) -> None:
     run_all(connection, removal([*_MARKING, *_INDEXING], connection.vendor))
     kind = "INDEX" if connection.vendor == "postgresql" else "TABLE"
     run_all(connection, [f"DROP {kind} IF EXISTS {INDEX}"])
-
-
-def missing_triggers(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the names of the triggers that should be there and are not."""
-    wanted = set(_MARKING) | (set() if connection.vendor == "postgresql" else set(_INDEXING))
-    return wanted - installed_triggers(connection)
 
 
 def _creation(vendor: str) -> Iterator[str]:

@@ -67,6 +67,13 @@ def _words_of_piece(piece: str) -> Iterable[str]:
     )
 
 
+def words_in_order(text: str) -> list[str]:
+    """Return the words of all tokens of a text, where a word's index is its position."""
+    if text.isascii():
+        return [word[:MAX_WORD] for word in _ASCII_WORD.findall(text[:MAX_TEXT].lower())]
+    return [token.word for token in tokens_of(text)]
+
+
 def tokens_of(text: str) -> Iterator[Token]:
     """Yield the tokens of a text in their order, with where they stand in it."""
     position = 0
