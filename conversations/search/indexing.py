@@ -5,8 +5,9 @@ both want the oldest marks first, and lock them.
 """
 
 import time
+from contextlib import suppress
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from conversations.models import SearchMark
 from conversations.search.documents import write_documents
@@ -19,7 +20,8 @@ def index_marked(seconds: float) -> int:
     """Index what is marked, the oldest first, for at most this long; return how many marks are gone."""
     until, done = time.monotonic() + seconds, 0
     while SearchMark.objects.exists():
-        done += _index_batch()
+        with suppress(IntegrityError):  # another made one of these documents at this very moment
+            done += _index_batch()
         if time.monotonic() > until:
             break
     return done

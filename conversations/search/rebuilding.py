@@ -9,18 +9,22 @@ from django.db.models import Exists, OuterRef
 
 from conversations.models import Conversation, Message, SearchDocument, SearchMark
 from conversations.search.documents import Place, write_documents
+from conversations.search.indexing import index_marked
+from core.ids import new_id
 
 BATCH = 200
+MAX_SECONDS = 3600.0
 
 
 def rebuild(report: Callable[[int], object] = lambda _: None) -> int:
     """Write each document anew, and those that are missing; return how many there were.
 
     `report` is told the number so far. It may be killed anywhere: what it wrote stays, and the next run
-    begins anew.
+    begins anew. What is stored meanwhile is marked, and left to the indexer.
     """
-    done = 0
-    for size in chain(_rewritten(), _added(_missing_messages), _added(_missing_titles)):
+    done, before = 0, new_id()
+    index_marked(seconds=MAX_SECONDS)
+    for size in chain(_rewritten(), _added(_missing_messages, before), _added(_missing_titles, before)):
         done += size
         report(done)
     return done
@@ -40,9 +44,9 @@ def _rewritten() -> Iterator[int]:
         yield len(batch)
 
 
-def _added(missing: Callable[[UUID], list[Place]]) -> Iterator[int]:
+def _added(missing: Callable[[UUID, UUID], list[Place]], before: UUID) -> Iterator[int]:
     after = UUID(int=0)
-    while batch := missing(after):
+    while batch := missing(after, before):
         try:
             _add(batch)
         except IntegrityError:  # one was indexed at this very moment
@@ -67,15 +71,15 @@ def _add(places: list[Place]) -> None:
     SearchMark.objects.filter(pk__in=[mark.pk for mark in marks]).delete()
 
 
-def _missing_messages(after: UUID) -> list[Place]:
+def _missing_messages(after: UUID, before: UUID) -> list[Place]:
     there = SearchDocument.objects.filter(message=OuterRef("pk"))
-    messages = Message.objects.filter(~Exists(there), pk__gt=after, emptied_at=None)
+    messages = Message.objects.filter(~Exists(there), pk__gt=after, pk__lt=before, emptied_at=None)
     missing = messages.exclude(role=Message.Role.SYSTEM).order_by("pk")
     return list(missing.values_list("conversation", "pk")[:BATCH])
 
 
-def _missing_titles(after: UUID) -> list[Place]:
+def _missing_titles(after: UUID, before: UUID) -> list[Place]:
     there = SearchDocument.objects.filter(conversation=OuterRef("pk"), message=None)
     titled = Conversation.objects.exclude(titled_by=Conversation.TitledBy.FIRST_WORDS).exclude(title="")
-    missing = titled.filter(~Exists(there), pk__gt=after).order_by("pk")
+    missing = titled.filter(~Exists(there), pk__gt=after, pk__lt=before).order_by("pk")
     return [(id, None) for id in missing.values_list("pk", flat=True)[:BATCH]]

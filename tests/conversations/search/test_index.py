@@ -194,10 +194,12 @@ def test_calls_go_on_while_the_index_is_made_anew(alice: Person) -> None:
     done = threading.Event()
 
     def store() -> None:
-        for number in range(40, 50):
-            create_exchange(alice, f"Sea {number}")
-            index_marked(seconds=5)
-        done.set()
+        try:
+            for number in range(40, 50):
+                create_exchange(alice, f"Sea {number}")
+                index_marked(seconds=5)
+        finally:
+            done.set()
 
     def make_anew() -> None:
         while not done.is_set():

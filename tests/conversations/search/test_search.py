@@ -220,7 +220,7 @@ def test_a_page_is_followed_even_if_its_last_hit_is_deleted(alice: Person, searc
     completions = [create_exchange(alice, f"Sea number {number}") for number in range(4)]
     index_all()
     first = search.page("sea", limit=2)
-    deletion.delete_conversations(Conversation.objects.filter(pk=completions[2].conversation_id))
+    deletion.delete_conversations(Conversation.objects.filter(pk=completions[2].stored_conversation.pk))
 
     rest = search.hits("sea", after=first["next_cursor"])
 
@@ -272,14 +272,14 @@ def test_what_was_deleted_is_not_found_at_once(alice: Person, search: Search, se
     trashed, gone, emptied = (create_exchange(alice, f"The sea {number}") for number in range(3))
     settle_index()
 
-    Conversation.objects.filter(pk=trashed.conversation_id).update(deleted_at=timezone.now())
-    deletion.delete_conversations(Conversation.objects.filter(pk=gone.conversation_id))
+    Conversation.objects.filter(pk=trashed.stored_conversation.pk).update(deleted_at=timezone.now())
+    deletion.delete_conversations(Conversation.objects.filter(pk=gone.stored_conversation.pk))
     conversation = emptied.stored_conversation
     empty_messages(conversation, list(conversation.messages.filter(role="user")))
 
     assert search.hits("sea") == []
     assert search.texts("sea", deleted="true") == ["The [sea] 0"]
-    Conversation.objects.filter(pk=trashed.conversation_id).update(deleted_at=None)
+    Conversation.objects.filter(pk=trashed.stored_conversation.pk).update(deleted_at=None)
     assert search.texts("sea") == ["The [sea] 0"]
 
 
@@ -287,7 +287,7 @@ def test_nothing_of_deleted_words_stays_in_the_index(alice: Person) -> None:
     kept, gone, emptied = (create_exchange(alice, f"The sea {number}") for number in range(3))
     index_all()
 
-    deletion.delete_conversations(Conversation.objects.filter(pk=gone.conversation_id))
+    deletion.delete_conversations(Conversation.objects.filter(pk=gone.stored_conversation.pk))
     conversation = emptied.stored_conversation
     empty_messages(conversation, list(conversation.messages.filter(role="user")))
     index_all()
