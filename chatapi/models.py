@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import END_USER_LENGTH, ApiKey, Workspace
-from core.ids import COMPLETION, EXPORT, REQUEST, format_id, moment_of, new_id
+from core.ids import EXPORT, REQUEST, format_id, moment_of, new_id
 
 
 class DataExport(models.Model):
@@ -90,7 +90,7 @@ class RequestRecord(models.Model):
     method = models.CharField(max_length=16)
     route = models.CharField(max_length=200, help_text="Empty where the service has none.")
     model = models.CharField(max_length=200)
-    completion_id = models.UUIDField(null=True)
+    completion_id = models.CharField(max_length=48, help_text="As clients see it.")
     status = models.PositiveSmallIntegerField(null=True)
     code = models.CharField(max_length=64)
     param = models.CharField(max_length=200)
@@ -124,10 +124,6 @@ class RequestRecord(models.Model):
     def of_key(self) -> "RequestRecord | None":
         """The record itself if a key called, whose id and prefix it has."""
         return None if self.api_key_id is None else self
-
-    @property
-    def public_completion_id(self) -> str | None:
-        return None if self.completion_id is None else format_id(COMPLETION, self.completion_id)
 
 
 class RequestCount(models.Model):

@@ -161,7 +161,7 @@ def _note_end(call: CallRecord, end: Entry) -> None:
 
 
 def _note_failure(call: CallRecord, failure: Failure) -> None:
-    call.fail(failure.code, failure.param, failure.upstream_failure)
+    call.fail(failure.code, failure.param, failure.upstream_failure or "")
 
 
 async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:

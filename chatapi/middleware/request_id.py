@@ -38,8 +38,18 @@ class RequestId:
             await self._application(scope, receive, _with_header(send, header))
             return
         call = scope[SCOPE_KEY] = CallRecord(id, method, path, _client_request_id(scope))
+
+        # no coroutine of its own: there is one message for each piece of a stream
+        def send_and_note(message: Any) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+                call.status = message["status"]
+            elif not message.get("more_body", False):
+                self._end(call, scope)  # now, so that whoever has the answer finds the record
+            return send(message)
+
         try:
-            await self._application(scope, receive, _with_header(send, header, call))
+            await self._application(scope, receive, send_and_note)
         except asyncio.CancelledError:
             call.fail("interrupted")
             raise
@@ -48,7 +58,8 @@ class RequestId:
             call.fail(Internal.code)
             raise
         finally:
-            self._end(call, scope)
+            if not call.has_ended:
+                self._end(call, scope)
 
     def _end(self, call: CallRecord, scope: Scope) -> None:
         if call.status is None:
@@ -65,13 +76,10 @@ def new_request_id() -> bytes:
     return _PREFIX + new_id().hex.encode()
 
 
-def _with_header(send: Send, header: tuple[bytes, bytes], call: CallRecord | None = None) -> Send:
-    # no coroutine of its own: there is one message for each piece of a stream
+def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
     def send_with_id(message: Any) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], header]
-            if call is not None:
-                call.status = message["status"]
         return send(message)
 
     return send_with_id

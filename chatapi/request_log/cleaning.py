@@ -21,9 +21,11 @@ from engines.served_models import current_registry
 UPSTREAM_CODES = frozenset(
     {
         # what the engines say
-        *("answer_timeout", "answer_too_long", "context_length_exceeded", "engine_unavailable"),
-        *("invalid_value", "rate_limit_exceeded", "upstream_authentication", "upstream_error"),
-        *("upstream_incomplete", "upstream_timeout", "upstream_unreachable"),
+        *("answer_timeout", "answer_too_long", "audio_not_found", "context_length_exceeded"),
+        *("engine_crashed", "engine_unavailable", "invalid_value", "media_timeout", "media_too_large"),
+        *("model_unpriced", "rate_limit_exceeded", "speech_failed", "unstorable", "cancelled", "interrupted"),
+        *("upstream_authentication", "upstream_error", "upstream_incomplete", "upstream_timeout"),
+        "upstream_unreachable",
         # what OpenAI and those that speak like it say
         *("bad_gateway", "billing_hard_limit_reached", "content_filter", "content_policy_violation"),
         *("gateway_timeout", "insufficient_quota", "internal_error", "internal_server_error"),
@@ -51,7 +53,7 @@ def clean_method(method: str) -> str:
 def clean_code(call: CallRecord) -> str:
     """Return why a call failed; of what an upstream says only what is known."""
     code = call.code or (f"status_{call.status}" if (call.status or 0) >= 400 else "")
-    if call.upstream_failure and code not in UPSTREAM_CODES:
+    if call.upstream_failure is not None and code not in UPSTREAM_CODES:
         return OTHER_UPSTREAM_CODE
     return code if _CODE.fullmatch(code) else ""
 

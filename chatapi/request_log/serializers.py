@@ -22,9 +22,7 @@ class RequestSerializer(serializers.Serializer[RequestRecord]):
         source="of_key", allow_null=True, help_text="The key, also an end-user token's; null in a session."
     )
     model = OptionalTextField(help_text="The model that was asked for, if it is served.")
-    completion_id = serializers.CharField(
-        source="public_completion_id", allow_null=True, help_text="The answer that the call began or joined."
-    )
+    completion_id = OptionalTextField(help_text="The answer that the call began or joined.")
     status = serializers.IntegerField(
         allow_null=True, help_text="The status of the answer; null if the client left before there was one."
     )

@@ -26,7 +26,7 @@ from chatapi.request_log.recorder import Batch, Recorder
 from chatapi.request_log.routes import route_of
 from core.bulk_sql import Row, insert_rows
 from core.http.call_record import CallPrincipal, CallRecord
-from core.ids import COMPLETION, KEY, PROJECT, REQUEST, format_id, format_user_id, moment_of, parse_id
+from core.ids import KEY, PROJECT, REQUEST, format_id, format_user_id, moment_of
 
 logger = logging.getLogger(__name__)
 call_log = logging.getLogger("chatapi.calls")
@@ -45,7 +45,7 @@ class RequestWriter:
     """Stores and logs records of calls, in one thread. It remembers the prefixes of keys for a while."""
 
     def __init__(self) -> None:
-        self._prefixes: dict[UUID, str] = {}
+        self._prefixes: dict[UUID | None, str] = {}
         self._forgotten_at = 0.0
 
     def store(self, batch: Batch) -> None:
@@ -76,19 +76,19 @@ class RequestWriter:
                 _count(Kind.LOST, batch.lost)
 
     def _row(self, call: CallRecord, who: CallPrincipal) -> Row:
+        sent_id, model = call.client_request_id, call.model
         is_failure = call.code is not None or (call.status or 0) >= 400
-        sent_id = call.client_request_id
         return {
             "id": call.id,
             "workspace": who.workspace_id,
             "api_key": who.key_id,
             "user": who.owner_id,
             "end_user": who.end_user,
-            "key_prefix": self._prefixes.get(who.key_id, "") if who.key_id else "",
+            "key_prefix": self._prefixes.get(who.key_id, ""),
             "method": clean_method(call.method),
             "route": route_of(call.path),
-            "model": clean_model(call.model) if call.model else "",
-            "completion_id": call.completion_id and parse_id(COMPLETION, call.completion_id),
+            "model": clean_model(model) if model else "",
+            "completion_id": call.completion_id or "",
             "status": call.status,
             "code": clean_code(call) if is_failure else "",
             "param": clean_param(call.param) if call.param else "",
@@ -150,24 +150,24 @@ class CallLine(msgspec.Struct, omit_defaults=True):
 
 
 def _line(row: Row) -> CallLine:
-    key, user, completion = row["api_key"], row["user"], row["completion_id"]
+    id, key, user = row["id"], row["api_key"], row["user"]
     return CallLine(
-        time=moment_of(row["id"]),
-        request=format_id(REQUEST, row["id"]),
-        method=row["method"],
-        route=row["route"],
-        status=row["status"],
-        ms=row["milliseconds"],
-        workspace=format_id(PROJECT, row["workspace"]),
-        code=row["code"],
-        param=row["param"],
-        key=format_id(KEY, key) if key else "",
-        key_prefix=row["key_prefix"],
-        user=format_user_id(user) if user else "",
-        model=row["model"],
-        completion=format_id(COMPLETION, completion) if completion else "",
-        upstream_failure=row["upstream_failure"],
-        client_request_id=row["client_request_id"],
+        moment_of(id),
+        format_id(REQUEST, id),
+        row["method"],
+        row["route"],
+        row["status"],
+        row["milliseconds"],
+        format_id(PROJECT, row["workspace"]),
+        row["code"],
+        row["param"],
+        format_id(KEY, key) if key else "",
+        row["key_prefix"],
+        format_user_id(user) if user else "",
+        row["model"],
+        row["completion_id"],
+        row["upstream_failure"],
+        row["client_request_id"],
     )
 
 

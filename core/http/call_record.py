@@ -35,12 +35,14 @@ class CallRecord:
     """One call. What clients and upstreams say in it is cleaned before it is stored or logged.
 
     `status` is None while nothing was answered. `secret_digest` is only of a secret that nobody looked up.
+    `upstream_failure` is empty where another may have said the code, and None where it is our own.
     """
 
     __slots__ = (
         "client_request_id",
         "code",
         "completion_id",
+        "has_ended",
         "id",
         "method",
         "milliseconds",
@@ -61,6 +63,7 @@ class CallRecord:
         self.client_request_id = client_request_id
         self.started = perf_counter()
         self.milliseconds = 0
+        self.has_ended = False
         self.status: int | None = None
         self.principal: CallPrincipal | None = None
         self.secret_digest: str | None = None
@@ -82,6 +85,7 @@ class CallRecord:
         self.fail(error.code, error.param)
 
     def end(self) -> None:
+        self.has_ended = True
         self.milliseconds = int((perf_counter() - self.started) * 1000)
 
 
