@@ -67,9 +67,10 @@ def add_texts(result: dict[str, Any], **_: object) -> dict[str, Any]:
     result["info"]["description"] = introduction()
     result["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     _describe_alternatives(result["components"]["schemas"])
-    examples = result["components"].setdefault("examples", {})
-    for status, (_, error) in REFUSALS.items():
-        examples[f"Refusal{status}"] = {"summary": f"{status}", "value": error.envelope}
+    result["components"]["examples"] = {
+        f"Refusal{status}": {"summary": meaning, "value": error.envelope}
+        for status, (meaning, error) in REFUSALS.items()
+    }
     for item in result["paths"].values():
         for operation in item.values():
             _show_refusals(operation["responses"])

@@ -118,7 +118,6 @@ SHOWN_PROJECT = shown(
 PROJECT_CHANGES = sent("A name", {"name": _PROJECT_NAME})
 PROJECT_DELETED = deleted(PROJECT_ID, "organization.project.deleted")
 HAND_OVER = sent("To Bob", {"user_id": BOB})
-NOTHING = sent("Nothing", {})
 
 # --- invitations ----------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from accounts.api.examples import (
     INVITATION_DELETED,
     MEMBER_CHANGES,
     NEW_INVITATION,
-    NOTHING,
     ORGANIZATION_USER_DELETED,
     PROJECT_CHANGES,
     PROJECT_DELETED,
@@ -270,7 +269,6 @@ class HandOverSerializer(StrictSerializer):
     user_id = StringField(max_length=64, help_text="The member who becomes the owner: `user-…`.")
 
 
-@extend_schema_serializer(examples=[NOTHING])
 class NoFieldsSerializer(StrictSerializer):
     """An empty object."""
 

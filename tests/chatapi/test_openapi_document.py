@@ -12,6 +12,8 @@ from django.urls import resolve
 from tests.contract import DOCUMENT, SCHEMAS
 from tests.support.document_reader import DocumentReader, api_document, operations_of
 
+pytestmark = pytest.mark.xdist_group("document")
+
 ALLAUTH = "/_allauth/"
 NATIVE, OPENAI = "/chat/completions", "/v1/chat/completions"
 PUBLIC = {"/livez", "/healthz", "/media/{token}"}
@@ -155,12 +157,12 @@ def test_every_tag_and_every_way_to_sign_in_is_described(document: dict[str, Any
 
 
 def test_what_is_not_described_is_named() -> None:
-    part = {
+    part: dict[str, Any] = {
         "type": "object",
         "properties": {"text": {"type": "string"}, "kind": {"$ref": "#/c/schemas/Kind"}},
     }
     kind = {"description": "Which.", "type": "string", "enum": ["a", "b"]}
-    row = {
+    row: dict[str, Any] = {
         "properties": {
             "parts": {"type": "array", "items": {"$ref": "#/c/schemas/Part"}, "description": "All."},
         }

@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from core.http.examples import COMPLETION_ID, CONVERSATION_ID, FILE_ID, NOON, PROJECT_ID
@@ -15,13 +16,15 @@ YEAR = 366 * 86_400
 MOST = 5_000_000
 """Larger numbers are no times of the story, and nothing that a developer would send."""
 PLACEHOLDERS = {"string", "foo", "bar", "example", "user@example.com"}
+pytestmark = pytest.mark.xdist_group("document")
+
 ID = re.compile(r"(conv_|msg_|chatcmpl-|file-|proj_|key_|eut_|txn_|budget_|export_|invite_)(\w+)")
 
 
 @cache
 def json_schemas() -> dict[str, Any]:
     """Return the components as JSON Schemas; objects of ours have no other members than they name."""
-    schemas = deepcopy(api_document()["components"]["schemas"])
+    schemas: dict[str, Any] = deepcopy(api_document()["components"]["schemas"])
     for name, schema in schemas.items():
         _translate(schema, is_closed=not name.startswith("SignIn"))
     return schemas

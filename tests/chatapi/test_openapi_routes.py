@@ -3,8 +3,12 @@
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from tests.access.routes import asgi_routes, django_routes
 from tests.support.document_reader import METHODS, api_document
+
+pytestmark = pytest.mark.xdist_group("document")  # which takes seconds to build
 
 NOT_DOCUMENTED = {
     r"\w+ /accounts/.*": "pages for people, who follow their links",

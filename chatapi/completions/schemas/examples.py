@@ -141,7 +141,7 @@ CALL_FOR_SPEECH = sent(
         "model": MODEL,
         "messages": [{"role": "user", "content": QUESTION}],
         "modalities": ["text", "audio"],
-        "audio": {"voice": "alloy", "format": "mp3"},
+        "audio": {"voice": "alloy", "format": "wav"},
     },
 )
 CALL = sent(
