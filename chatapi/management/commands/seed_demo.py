@@ -1,0 +1,60 @@
+"""`manage.py seed_demo`: fill a database with a history, to try the service on or to measure it."""
+
+import time
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from chatapi.demo.people import ADMIN
+from chatapi.demo.seeding import Seeded, Wishes, has_history, seed_history
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill the database with a made-up history: workspaces, people, keys, conversations, files, answers and "
+        "their costs. It is meant for an empty database; no call must be made meanwhile."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--messages", type=_count, default=10_000, metavar="N", help="default: 10000")
+        parser.add_argument("--workspaces", type=_count, default=8, metavar="N", help="default: 8")
+        parser.add_argument(
+            "--seed", type=int, default=1, help="the same seed makes the same texts and sizes"
+        )
+        parser.add_argument(
+            "--into-existing", action="store_true", help="add to a database that has a history already"
+        )
+
+    def handle(
+        self, *, messages: int, workspaces: int, seed: int, into_existing: bool, **options: Any
+    ) -> None:
+        if has_history() and not into_existing:
+            raise CommandError(
+                "This database has a history already. Use an empty one, or say --into-existing to add made-up "
+                "workspaces to it: what was billed in them is never deleted."
+            )
+        began = time.monotonic()
+        wishes = Wishes(messages, workspaces, seed, timezone.now().replace(microsecond=0))
+        seeded = seed_history(wishes, self.stderr.write)
+        self.stderr.write(f"Made in {time.monotonic() - began:.0f} s.")
+        for line in _report(seeded):
+            self.stdout.write(line)
+
+
+def _report(seeded: Seeded) -> list[str]:
+    credentials = seeded.credentials
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in seeded.counts.items())
+    return [
+        counts,
+        f"Sign in with the password {credentials.password}, as {ADMIN} (the admin site) or as the owner of",
+        *(f"  {tenant.name}: {tenant.owner_email}, key {tenant.secret}" for tenant in credentials.tenants),
+        "None of these can be shown again.",
+    ]
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.replace("_", "").isdigit() and 0 < int(text) <= 100_000_000):
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to 100,000,000")
+    return int(text)
