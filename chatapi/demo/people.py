@@ -85,7 +85,7 @@ class Credentials(NamedTuple):
 
 
 def create_people(count: int, random: Random, at: datetime) -> Credentials:
-    """Make so many workspaces, the first with half of all messages, and their people; all have one password."""
+    """Make workspaces, the first with half of all messages, and their people, who have one password."""
     password = secrets.token_urlsafe(12)
     hashed = make_password(password)
     _user(ADMIN, hashed, at, is_staff=True, is_superuser=True)

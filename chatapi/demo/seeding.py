@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import datetime
 from random import Random
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from billing.models import NO_WORKSPACE, Account, account_id
+from chatapi.demo.bulk_loading import bulk_loading
 from chatapi.demo.demo_models import price_models
 from chatapi.demo.history import Plan, make_history
 from chatapi.demo.library import Library
@@ -18,11 +20,11 @@ from chatapi.demo.people import Credentials, create_people
 from chatapi.demo.population import SPAN, Size
 from chatapi.demo.producer import produce
 from chatapi.demo.rows import as_milliseconds
-from chatapi.demo.tables import COLUMNS, Rows, fast_connection, write_rows
+from chatapi.demo.tables import COLUMNS, Rows, write_rows
 from conversations.models import Completion, Conversation
 
-IN_A_PROCESS_OF_ITS_OWN = 30_000
-"""From how many messages on the rows are made beside the process that writes them."""
+LARGE = 30_000
+"""From how many messages on it is worth another process, and to load without indexes."""
 
 Say = Callable[[str], object]
 
@@ -48,11 +50,13 @@ def has_history() -> bool:
 
 
 def seed_history(wishes: Wishes, say: Say) -> Seeded:
-    """Make a history. If it breaks off, what is there is whole as far as it goes, but its sums are missing."""
+    """Make a history. If it breaks off, begin again with a new database: its sums are written last."""
+    is_large, is_first = wishes.messages >= LARGE, not has_history()
     plan, credentials = _prepare(wishes)
-    make = produce if wishes.messages >= IN_A_PROCESS_OF_ITS_OWN else make_history
-    with fast_connection():
+    make = produce if is_large else make_history
+    with bulk_loading() if is_large and is_first else nullcontext():
         counts = _write(make(plan), wishes.messages, say)
+        say("Indexing")
         index_history()
     _tidy_up()
     return Seeded(counts, credentials)
@@ -98,7 +102,7 @@ def _write(batches: Iterable[Rows], messages: int, say: Say) -> dict[str, int]:
         write_rows(rows)
         for name, some in rows.items():
             counts[name] += len(some)
-        if time.monotonic() - said > 5:
+        if time.monotonic() - said > 10:
             said = time.monotonic()
             say(f"{counts['messages']:,} of {messages:,} messages, {said - began:.0f} s")
     return {name: count for name, count in counts.items() if count}

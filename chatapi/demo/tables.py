@@ -1,11 +1,10 @@
-"""The tables that are filled, and how many rows at once get into them: by COPY, or by prepared statements.
+"""The tables that are filled, many rows at once: by COPY, or by prepared statements.
 
-A row is a tuple of what both databases take as it is: texts, integers and None. Ids are 32 hexadecimal digits,
-times are UTC texts, truth is 1 or 0, and JSON is text.
+A row is a tuple of what both databases take as it is: texts, numbers and None. Ids are 32 hexadecimal digits,
+times are texts in UTC, truth is 1 or 0, and JSON is text.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
@@ -31,39 +30,52 @@ Rows = Mapping[str, Sequence[Row]]
 COLUMNS: dict[str, tuple[type[models.Model], str]] = {
     "conversations": (
         Conversation,
-        "id workspace api_key user end_user visibility scope title titled_by metadata tags pinned archived"
-        " message_count cost preview head last_completion created_at updated_at deleted_at",
+        (
+            "id workspace api_key user end_user visibility scope title titled_by metadata tags pinned "
+            "archived message_count cost preview head last_completion created_at updated_at "
+            "deleted_at"
+        ),
     ),
     "messages": (
         Message,
-        "id conversation parent role parts name tool_call_id digest completion choice finish_reason created_at",
+        (
+            "id conversation parent role parts name tool_call_id digest completion choice "
+            "finish_reason created_at"
+        ),
     ),
     "completions": (
         Completion,
-        "id workspace api_key user end_user conversation prompt first_answer head_before process dialect model"
-        " served_by state idempotency_key body_digest request metadata error prompt_tokens completion_tokens"
-        " cached_tokens prompt_audio_tokens reasoning_tokens completion_audio_tokens"
-        " accepted_prediction_tokens rejected_prediction_tokens image_text_tokens transcript_tokens"
-        " usage_estimated cost created_at first_event_at ended_at",
+        (
+            "id workspace api_key user end_user conversation prompt first_answer head_before process "
+            "dialect model served_by state idempotency_key body_digest request metadata error "
+            "prompt_tokens completion_tokens cached_tokens prompt_audio_tokens reasoning_tokens "
+            "completion_audio_tokens accepted_prediction_tokens rejected_prediction_tokens "
+            "image_text_tokens transcript_tokens usage_estimated cost created_at first_event_at "
+            "ended_at"
+        ),
     ),
     "conversation_labels": (ConversationLabel, "conversation digest"),
     "completion_labels": (CompletionLabel, "completion digest"),
     "scores": (
         Score,
-        "id workspace api_key user completion choice source author end_user name number text created_at"
-        " updated_at",
+        (
+            "id workspace api_key user completion choice source author end_user name number text "
+            "created_at updated_at"
+        ),
     ),
     "holds": (ConversationAsset, "id conversation asset"),
     "spoken": (SpokenAnswer, "id message expires_at"),
     "files": (
         File,
-        "id workspace api_key user end_user visibility asset filename purpose created_at expires_at",
+        ("id workspace api_key user end_user visibility asset filename purpose created_at expires_at"),
     ),
     "charges": (
         Charge,
-        "id kind state workspace_id user_id key_id model price_id held prompt cached completion reasoning"
-        " audio_in audio_out images seconds characters requests is_estimated cost end process_id admitted_at"
-        " ended_at",
+        (
+            "id kind state workspace_id user_id key_id model price_id held prompt cached completion "
+            "reasoning audio_in audio_out images seconds characters requests is_estimated cost end "
+            "process_id admitted_at ended_at"
+        ),
     ),
     "accounts": (Account, "id kind workspace_id"),
     "entries": (Entry, "id transaction account amount"),
@@ -72,8 +84,10 @@ COLUMNS: dict[str, tuple[type[models.Model], str]] = {
     "spends": (Spend, "id scope_id day amount"),
     "rollups": (
         UsageRollup,
-        "id width starts_at workspace_id user_id key_id model kind requests prompt cached completion reasoning"
-        " audio_in audio_out images seconds characters cost unpriced",
+        (
+            "id width starts_at workspace_id user_id key_id model kind requests prompt cached "
+            "completion reasoning audio_in audio_out images seconds characters cost unpriced"
+        ),
     ),
     "memberships": (Membership, "workspace user role created_at"),
 }
@@ -96,39 +110,6 @@ def write_rows(rows: Rows) -> None:
             if rows.get(name):
                 table = _table(name)
                 write(table, [(*row, *table.rest) for row in rows[name]] if table.rest else rows[name])
-
-
-@contextmanager
-def fast_connection() -> Iterator[None]:
-    """Let this connection wait for no disk until the block ends.
-
-    A crash of this process harms nothing then: a transaction is whole, or not there. What a crash of the
-    machine leaves is lost on PostgreSQL; on SQLite it may be broken, so this is for a database without a
-    history of anybody's. When the block ends all is on the disk, as the service always has it.
-    """
-    with connection.cursor() as cursor:
-        begin, end = _FASTER[connection.vendor]
-        for statement in begin:
-            cursor.execute(statement)
-        try:
-            yield
-        finally:
-            for statement in end:
-                cursor.execute(statement)
-
-
-_FASTER = {
-    "sqlite": (
-        ("PRAGMA synchronous=OFF", "PRAGMA cache_size=-600000", "PRAGMA wal_autocheckpoint=100000"),
-        (
-            "PRAGMA synchronous=FULL",
-            "PRAGMA wal_autocheckpoint=1000",
-            "PRAGMA cache_size=-16000",
-            "PRAGMA wal_checkpoint(TRUNCATE)",
-        ),
-    ),
-    "postgresql": (("SET synchronous_commit = off",), ("RESET synchronous_commit",)),
-}
 
 
 def _table(name: str) -> _Table:

@@ -1,6 +1,6 @@
 """Texts in several languages, composed of lists of words with a natural frequency.
 
-Sentences are made once and drawn again and again, as a word costs ten times as much as a sentence that is there.
+Sentences are made once and drawn again and again: to make one costs ten times as much as to draw it.
 Numbers and names make each text its own; the names are so many that each of them is rare.
 """
 
@@ -26,7 +26,7 @@ _ENDS = {"chinese": "。", "japanese": "。", "thai": " ", "arabic": ".", "engli
 _SENTENCES = 6000
 _NAMES = 9000
 _SYLLABLES = (
-    ["bel", "cor", "dan", "el", "fal", "gri", "hal", "is", "jor", "kel", "lum", "mar", "nor", "ost", "pel", "quin", "ra", "sol", "tav", "ur", "ven", "wil", "xan", "yor", "zet"]
+    "bel cor dan el fal gri hal is jor kel lum mar nor ost pel quin ra sol tav ur ven wil xan yor zet"
 )
 
 
@@ -96,7 +96,7 @@ class Texts:
 
 
 def _name(random: Random) -> str:
-    return "".join(random.choices(_SYLLABLES, k=random.randint(2, 4))).capitalize()
+    return "".join(random.choices(_SYLLABLES.split(), k=random.randint(2, 4))).capitalize()
 
 
 def draw(random: Random, weights: dict[str, int]) -> str:

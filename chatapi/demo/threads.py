@@ -32,7 +32,7 @@ class Draft(NamedTuple):
     """A conversation to be written, of so many messages, and whole before `until`."""
 
     owner: Owner
-    count: int
+    messages: int
     begin: Milliseconds
     until: Milliseconds
     model: str
@@ -86,7 +86,7 @@ class Thread:
 
     def write(self) -> None:
         """Write its turns, and the row of the conversation."""
-        turns = plan_turns(self._draft.count, self._random)
+        turns = plan_turns(self._draft.messages, self._random)
         for number, turn in enumerate(turns):
             if number:
                 latest = self._draft.until - TURN * (len(turns) - number)

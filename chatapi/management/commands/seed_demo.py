@@ -13,8 +13,8 @@ from chatapi.demo.seeding import Seeded, Wishes, has_history, seed_history
 
 class Command(BaseCommand):
     help = (
-        "Fill the database with a made-up history: workspaces, people, keys, conversations, files, answers and "
-        "their costs. It is meant for an empty database; no call must be made meanwhile."
+        "Fill the database with a made-up history: workspaces, people, keys, conversations, files, answers "
+        "and their costs. It is meant for an empty database; no call must be made meanwhile."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,8 +32,8 @@ class Command(BaseCommand):
     ) -> None:
         if has_history() and not into_existing:
             raise CommandError(
-                "This database has a history already. Use an empty one, or say --into-existing to add made-up "
-                "workspaces to it: what was billed in them is never deleted."
+                "This database has a history already. Use an empty one, or say --into-existing to add "
+                "made-up workspaces to it: what was billed in them is never deleted."
             )
         began = time.monotonic()
         wishes = Wishes(messages, workspaces, seed, timezone.now().replace(microsecond=0))
