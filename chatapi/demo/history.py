@@ -61,6 +61,7 @@ def _take(rows: HistoryRows, answerer: Answerer, scores: Scores, books: Books) -
         "messages": rows.messages,
         "conversation_labels": rows.labels,
         "holds": rows.holds,
+        "files": rows.files,
         "completions": answerer.completions,
         "completion_labels": answerer.labels,
         "spoken": answerer.spoken,

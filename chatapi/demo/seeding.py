@@ -15,7 +15,7 @@ from billing.models import NO_WORKSPACE, Account, account_id
 from chatapi.demo.bulk_loading import bulk_loading
 from chatapi.demo.demo_models import price_models
 from chatapi.demo.history import Plan, make_history
-from chatapi.demo.library import Library
+from chatapi.demo.library import create_libraries
 from chatapi.demo.people import Credentials, create_people
 from chatapi.demo.population import SPAN, Size
 from chatapi.demo.producer import produce
@@ -72,8 +72,9 @@ def _prepare(wishes: Wishes) -> tuple[Plan, Credentials]:
     with transaction.atomic():
         credentials = create_people(wishes.workspaces, Random(f"people {wishes.seed}"), begin)  # noqa: S311
         models = price_models(begin, wishes.until)
-        _create_accounts([UUID(tenant.id) for tenant in credentials.tenants])
-    libraries = {tenant.id: Library() for tenant in credentials.tenants}
+        workspaces = [UUID(tenant.id) for tenant in credentials.tenants]
+        _create_accounts(workspaces)
+        libraries = create_libraries(workspaces, begin)
     size = Size(wishes.messages, as_milliseconds(wishes.until))
     plan = Plan(
         wishes.seed,

@@ -16,7 +16,7 @@ from conversations.digest_chain import chain_digests
 from conversations.labels import label_rows
 from conversations.models import Conversation
 from conversations.settlement import preview
-from engines.messages import Message, TextPart, encode_parts
+from engines.messages import Message, Part, TextPart, encode_parts
 from media.models import asset_id
 
 TitledBy = Conversation.TitledBy
@@ -64,6 +64,7 @@ class HistoryRows:
         self.messages: list[Row] = []
         self.labels: list[Row] = []
         self.holds: list[Row] = []
+        self.files: list[Row] = []
 
 
 class Thread:
@@ -157,6 +158,8 @@ class Thread:
         attached = self._library.attach(random) if random.random() < 0.05 else ()
         for part in attached:
             self._hold(part)
+            if random.random() < 0.4:
+                self._upload(part)
         return Message("user", (TextPart(self._texts.question(random)), *attached))
 
     def _say(self, message: Message) -> None:
@@ -223,6 +226,19 @@ class Thread:
         self._held.add(blob.sha256)
         asset = asset_id(UUID(self._draft.owner.workspace_id), blob.sha256)
         self._rows.holds.append((hold_id(UUID(self._id), asset).hex, self._id, asset.hex))
+
+    def _upload(self, part: Part) -> None:
+        """Let a part be of a file that was uploaded under a name."""
+        blob = getattr(part, "blob", None)
+        if blob is None:
+            return
+        owner, random = self._draft.owner, self._random
+        asset = asset_id(UUID(owner.workspace_id), blob.sha256).hex
+        name = f"{random.choice(self._texts.words)}-{random.randrange(1000)}.{blob.media_type[-3:]}"
+        purpose = "vision" if blob.media_type.startswith("image/") else "user_data"
+        whose = (owner.workspace_id, owner.key_id, owner.owner_id, owner.end_user, "private")
+        made = (name, purpose, time_text(self._now), None)
+        self._rows.files.append((self._ids.at(self._now), *whose, asset, *made))
 
     # --- the conversation -------------------------------------------------------------------------
 
