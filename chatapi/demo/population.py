@@ -27,6 +27,8 @@ class Size(NamedTuple):
 def draft_conversations(size: Size, tenants: Sequence[Tenant], random: Random) -> list[Draft]:
     """Return drafts of conversations with exactly so many messages, in the order in which they begin."""
     lengths = list(_lengths(size.messages, random))
+    if not lengths:
+        return []
     shares = [tenant.share for tenant in tenants]
     chosen = random.choices(tenants, weights=shares, k=len(lengths))
     chosen[0] = tenants[0]  # the longest one is the largest workspace's
@@ -40,7 +42,8 @@ def draft_conversations(size: Size, tenants: Sequence[Tenant], random: Random) -
 
 def _lengths(messages: int, random: Random) -> Iterator[int]:
     longest = max(messages // 200, min(40, messages))
-    yield longest
+    if longest:
+        yield longest
     left = messages - longest
     while left:
         chance = random.random()
