@@ -22,6 +22,8 @@ from chatapi.demo.producer import produce
 from chatapi.demo.rows import as_milliseconds
 from chatapi.demo.tables import COLUMNS, Rows, write_rows
 from conversations.models import Completion, Conversation
+from conversations.search.bulk_indexing import index_all_marked
+from conversations.search.indexing import index_marked
 
 LARGE = 30_000
 """From how many messages on it is worth another process, and to load without indexes."""
@@ -56,14 +58,11 @@ def seed_history(wishes: Wishes, say: Say) -> Seeded:
     make = produce if is_large else make_history
     with bulk_loading() if is_large and is_first else nullcontext():
         counts = _write(make(plan), wishes.messages, say)
-        say("Indexing")
-        index_history()
+        say("Indexing for the search")
+        index = index_all_marked if is_large and is_first else index_marked
+        index()
     _tidy_up()
     return Seeded(counts, credentials)
-
-
-def index_history() -> None:
-    """Index all messages for the search."""
 
 
 def _prepare(wishes: Wishes) -> tuple[Plan, Credentials]:

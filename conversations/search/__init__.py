@@ -8,6 +8,7 @@ schema      the index and the triggers that mark what is to be indexed, as SQL
 documents   what is written of a message or a title
 indexing    marks -> documents
 rebuilding  the index made anew
+bulk_indexing  a whole history, by all processors
 index       which documents have these words
 hits        the search itself: documents and what is not indexed yet, each checked against its row
 snippets    the words around what was found

@@ -28,21 +28,30 @@ Place = tuple[UUID, UUID | None]
 """A conversation and its message, or None for its title."""
 
 
+DocumentRow = tuple[int, UUID, UUID | None, str]
+"""An id, a place, and its words."""
+
+
 def write_documents(wanted: Mapping[Place, int]) -> None:
     """Write, or delete, the documents of these places; new ones get the given ids.
 
     Runs inside the caller's transaction.
     """
-    old, texts = document_ids(wanted), _read_texts(wanted)
-    rows = [
-        (old.get(place, wanted[place]), *place, _words_in_index(conversation, found))
-        for place, (conversation, found) in texts.items()
-        if found
-    ]
-    _write(sorted(rows))
-    gone = [id for place, id in old.items() if not texts.get(place, (None, ()))[1]]
+    old = document_ids(wanted)
+    rows = make_documents({**wanted, **old})
+    save_documents(rows)
+    gone = old.keys() - {(conversation, message) for _, conversation, message, _ in rows}
     if gone:
-        SearchDocument.objects.filter(pk__in=gone).delete()
+        SearchDocument.objects.filter(pk__in=[old[place] for place in gone]).delete()
+
+
+def make_documents(ids: Mapping[Place, int]) -> list[DocumentRow]:
+    """Return the documents of these places that have any words, in the order of their ids."""
+    return sorted(
+        (ids[place], *place, _words_in_index(conversation, found))
+        for place, (conversation, found) in _read_texts(ids).items()
+        if found
+    )
 
 
 def document_ids(places: Collection[Place]) -> dict[Place, int]:
@@ -88,7 +97,7 @@ def _bounded(words: set[str]) -> Sequence[str]:
     return in_order
 
 
-def _write(rows: Sequence[tuple[int, UUID, UUID | None, str]]) -> None:
+def save_documents(rows: Sequence[DocumentRow]) -> None:
     if not rows:
         return
     words: Any = SearchDocument._meta.get_field("words")

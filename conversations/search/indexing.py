@@ -16,7 +16,7 @@ BATCH = 100
 """Marks a transaction: other writers of SQLite wait meanwhile, some ms."""
 
 
-def index_marked(seconds: float) -> int:
+def index_marked(seconds: float = 3600.0) -> int:
     """Index what is marked, the oldest first, for at most this long; return how many marks are gone."""
     until, done = time.monotonic() + seconds, 0
     while SearchMark.objects.exists():

@@ -13,7 +13,6 @@ from conversations.search.indexing import index_marked
 from core.ids import new_id
 
 BATCH = 200
-MAX_SECONDS = 3600.0
 
 
 def rebuild(report: Callable[[int], object] = lambda _: None) -> int:
@@ -23,7 +22,7 @@ def rebuild(report: Callable[[int], object] = lambda _: None) -> int:
     begins anew. What is stored meanwhile is marked, and left to the indexer.
     """
     done, before = 0, new_id()
-    index_marked(seconds=MAX_SECONDS)
+    index_marked()
     for size in chain(_rewritten(), _added(_missing_messages, before), _added(_missing_titles, before)):
         done += size
         report(done)
