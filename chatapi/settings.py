@@ -298,6 +298,7 @@ CELERY_BEAT_SCHEDULE = {
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
+    "delete-old-requests": every(600, "chatapi.tasks.delete_old_requests"),
     "make-overdue-titles": every(300, "conversations.tasks.make_overdue_titles"),
     "index-marked": every(1, "conversations.tasks.index_marked"),
     "purge-deleted-conversations": every(600, "conversations.tasks.purge_deleted_conversations"),
