@@ -49,8 +49,11 @@ def requests_of(clients: Mapping[Who, Client], facts: Mapping[str, Any]) -> Iter
     yield from _admin_pages(facts)
 
 
-def _list(name: str, who: Who = "key", base: str = LISTS, **parameters: Any) -> Measured:
-    query = urlencode(parameters)
+def _list(
+    name: str, who: Who = "key", base: str = LISTS, metadata: Mapping[str, str] = {}, **parameters: Any
+) -> Measured:
+    pairs = {f"metadata[{name}]": value for name, value in metadata.items()}
+    query = urlencode({**parameters, **pairs}, doseq=True)
     return Measured("lists", name, who, f"{base}?{query}" if query else base)
 
 
@@ -68,9 +71,8 @@ def _conversation_lists(key: Client) -> Iterator[Measured]:
     yield _list("conversations of a rare end user", user="customer-04000")
     yield _list("conversations of nobody", user="")
     yield _list("conversations with a tag", tag="vip")
-    channel: dict[str, Any] = {"metadata[channel]": "web"}
-    yield _list("conversations with two metadata", **channel, **{"metadata[ticket]": "T-1"})
-    yield _list("conversations with a common metadatum", **channel)
+    yield _list("conversations with two metadata", metadata={"channel": "web", "ticket": "T-1"})
+    yield _list("conversations with a common metadatum", metadata={"channel": "web"})
     yield _list("conversations: pinned", pinned="true")
     yield _list("conversations: archived", archived="true")
     yield _list("conversations: deleted", deleted="true")
@@ -115,8 +117,7 @@ def _completion_lists(key: Client, facts: Mapping[str, Any]) -> Iterator[Measure
     yield _list("completions", base=COMPLETIONS)
     yield _list("completions, newest first", base=COMPLETIONS, order="desc")
     yield _list("completions of a model", base=COMPLETIONS, model="demo-voice", order="desc")
-    channel: dict[str, Any] = {"metadata[channel]": "web"}
-    yield _list("completions with a metadatum", base=COMPLETIONS, **channel)
+    yield _list("completions with a metadatum", base=COMPLETIONS, metadata={"channel": "web"})
     yield _list("completions that failed", base=COMPLETIONS, state="failed", order="desc")
     yield _list("completions of the busiest end user", base=COMPLETIONS, user="customer-00000")
     yield _list("completions of a session: a member", base=COMPLETIONS, who="member", order="desc")
@@ -138,7 +139,7 @@ def _other_lists(facts: Mapping[str, Any]) -> Iterator[Measured]:
     yield _list("files", base="/v1/files")
     yield _list("files of a session: a member", who="member", base="/v1/files")
     yield _list("usage, a month by day", base=usage, **month)
-    yield _list("usage by model", base=usage, **month, **{"group_by[]": "model"})
+    yield _list("usage by model", base=usage, **month, group_by="model")
     yield _list("costs, a month by day", base=costs, **month)
     yield _list("costs, half a year by day", base=costs, start_time=_ago(179), limit=180)
     yield _list("transactions", base="/v1/billing/transactions")
