@@ -65,9 +65,9 @@ class Tenant(NamedTuple):
     def principal(self, user_id: int, key_id: str | None) -> Principal:
         return Principal(UUID(self.id), user_id, UUID(key_id) if key_id else None)
 
-    def owner(self, random: Random, end_users: int) -> Owner:
+    def owner(self, random: Random, end_users: int, *, by_key: bool = False) -> Owner:
         """Draw who begins a conversation: mostly an end user, of whom few have most."""
-        if random.random() < 0.15:
+        if random.random() < 0.15 and not by_key:
             user_id, key_id, end_user = random.choice(self.members), None, ""
         else:
             key_id, user_id = self.keys[int(len(self.keys) * random.random() ** 3)]

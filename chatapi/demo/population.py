@@ -9,7 +9,7 @@ from chatapi.demo.demo_models import SHARES
 from chatapi.demo.people import Tenant
 from chatapi.demo.rows import Milliseconds
 from chatapi.demo.texts import draw
-from chatapi.demo.threads import TURN, Draft
+from chatapi.demo.threads import LONG, TURN, Draft
 
 SPAN = timedelta(days=365)
 _SPAN = int(SPAN.total_seconds() * 1000)
@@ -60,5 +60,5 @@ def _draft(
     ago = int(_SPAN * random.random() ** 1.6)
     takes = min(_SPAN, TURN * (length + 1))
     begin = until - max(takes, min(_SPAN, ago))
-    owner = tenant.owner(random, end_users[tenant.id])
+    owner = tenant.owner(random, end_users[tenant.id], by_key=length >= LONG)
     return Draft(owner, length, begin, until, draw(random, SHARES))

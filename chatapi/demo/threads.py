@@ -24,6 +24,8 @@ TURN = 70_000
 """The most that a turn takes, in milliseconds, with the shortest pause before it."""
 KEPT = 25 * 24 * 3_600_000
 """How long ago the oldest conversation of the trash was deleted at most: the service purges older ones."""
+LONG = 1000
+"""From how many messages on a conversation is one to try things on: a key's, and not in the trash."""
 _TAGS = ("billing", "bug", "vip", "refund", "sales", "spam", "escalated", "onboarding")
 _CHANNELS = ("web", "mail", "phone", "app")
 
@@ -247,7 +249,7 @@ class Thread:
         title, titled_by = self._title()
         tags = random.sample(_TAGS, random.randint(1, 3)) if random.random() < 0.08 else []
         is_shared = random.random() < (0.01 if owner.key_id else 0.2)
-        is_deleted = random.random() < 0.02
+        is_deleted = random.random() < 0.02 and draft.messages < LONG
         deleted_at = random.randint(max(self._now, draft.until - KEPT), draft.until) if is_deleted else None
         self._rows.conversations.append(
             (
