@@ -22,6 +22,7 @@ from accounts.principal import Caller, Principal
 from accounts.revocations import Revocations
 from accounts.secret_digests import digest_of
 from core.exceptions import MissingApiKey
+from core.http.call_record import call_of
 
 CACHE_SECONDS = 0.5
 CACHE_KEYS = 10_000
@@ -45,12 +46,14 @@ class AsgiAuthenticator:
         if secret is not None:
             digest = digest_of(secret)
             principal = await self._principal(secret, digest)
+            call_of(scope).principal = principal
             check_workspace(principal, workspace)
             key_uses.note(digest, principal, scope)
             return Caller(principal, digest)
         caller: Caller | None = await database_sync_to_async(_caller_of_session)(scope)
         if caller is None:
             raise MissingApiKey()
+        call_of(scope).principal = caller.principal
         return caller
 
     async def _principal(self, secret: str, digest: str) -> Principal:

@@ -28,6 +28,7 @@ from accounts.secret_digests import digest_of
 from accounts.selectors import no_such_workspace
 from accounts.services import personal_workspace
 from core.exceptions import Forbidden, InvalidApiKey, SessionEnded
+from core.http.call_record import call_of
 from core.ids import PROJECT, parse_id
 
 SESSION_TOKEN = "X-Session-Token"  # noqa: S105 (the header's name)
@@ -144,6 +145,10 @@ def _check_csrf(request: HttpRequest) -> None:
         raise Forbidden(f"The CSRF check failed: {refusal.content.decode()}", code="csrf_failed")
 
 
+def _note_principal(request: Request, principal: Principal) -> None:
+    call_of(getattr(request._request, "scope", {})).principal = principal
+
+
 class ApiKeyAuthentication(BaseAuthentication):
     """Authentication by API key or end-user token; `request.auth` becomes the `Principal`."""
 
@@ -152,6 +157,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if secret is None:
             return None
         principal = principal_of_secret(secret)
+        _note_principal(request, principal)
         check_workspace(principal, workspace)
         key_uses.note(digest_of(secret), principal, request)
         user = User.objects.filter(pk=principal.user_id).first()
@@ -168,7 +174,10 @@ class SessionAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         found = find_signed_in(request._request)
-        return None if found is None else (found.user, found.principal)
+        if found is None:
+            return None
+        _note_principal(request, found.principal)
+        return found.user, found.principal
 
 
 class RequiredPermission(BasePermission):
@@ -183,6 +192,7 @@ class RequiredPermission(BasePermission):
             return False
         if "project_id" in view.kwargs:
             request.auth = principal_in(request.auth, view.kwargs["project_id"])
+            _note_principal(request, request.auth)
         method = "GET" if request.method == "HEAD" else request.method
         if hasattr(view, (method or "").lower()):
             request.auth.require(view.permissions[method])

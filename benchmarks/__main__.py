@@ -1,9 +1,10 @@
-"""Measure the service: streams against a plain relay, speech against the bare models, and media.
+"""Measure the service: streams against a plain relay, speech against the bare models, media, and a history.
 
 make bench                            3 rounds, about four minutes on an idle machine
 make bench ARGS="--quick"             1 short round
 make bench ARGS="--rounds 7"
-make bench ARGS="--only speech"       or: media, streams; may be given twice
+make bench ARGS="--only speech"       or: media, streams, history; may be given twice
+make bench ARGS="--only history --keep /var/tmp/bench"   with databases that the next run uses again
 make bench ARGS="--only speech --minutes 10"
 make bench ARGS="--profile streams"   where the service's time goes (or: plain)
 """
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import findings_table, media_conversion, speech, streams
+from benchmarks import findings_table, history, media_conversion, speech, streams
 from benchmarks.processes import BenchmarkError, say
 from benchmarks.profile import profile_service
 from benchmarks.target_servers import STARTERS
@@ -60,11 +61,21 @@ def _media(folder: Path, arguments: argparse.Namespace) -> str:
     return findings_table.render("media", media_conversion.measure_conversions(folder, plan))
 
 
+def _history(folder: Path, arguments: argparse.Namespace) -> str:
+    say("history")
+    repetitions = 20 if arguments.quick else 60
+    plan = history.Plan(arguments.messages, repetitions, arguments.keep, arguments.strict)
+    return history.measure_history(folder, plan)
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], str]] = {
     "media": _media,
     "speech": _speech,
     "streams": _streams,
+    "history": _history,
 }
+_UNASKED = [name for name in PARTS if name != "history"]
+"""What is measured if nothing is named: a history takes half an hour, most of it to be made."""
 
 
 def _conditions(arguments: argparse.Namespace) -> str:
@@ -85,12 +96,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="each load of each round")
     parser.add_argument("--open-streams", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="one round, of 1.5 s, and less sound")
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part (default: all)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part (default: all but history)")
     parser.add_argument("--minutes", type=float, default=1.0, help="how much of a long sound is heard")
     parser.add_argument("--profile", choices=("streams", "plain"), help="profile the service under this load")
+    parser.add_argument("--messages", type=int, help="in the history (default: 1,000,000; --quick: 20,000)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the history's databases here")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where the history misses an aim")
     arguments = parser.parse_args()
     arguments.targets = arguments.targets or list(STARTERS)
-    arguments.only = arguments.only or list(PARTS)
+    arguments.only = arguments.only or _UNASKED
+    arguments.messages = arguments.messages or (20_000 if arguments.quick else 1_000_000)
+    history.check_messages(arguments.messages)
     if unknown := set(arguments.targets) - set(STARTERS):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     if arguments.quick:

@@ -16,7 +16,7 @@ from benchmarks.processes import ROOT, BenchmarkError, Process
 HOST = "127.0.0.1"
 MODEL = "bench"
 _CHAT = "/v1/chat/completions"
-_EXTERNAL_SERVICES = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
+EXTERNAL_SERVICES = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 
 
 class Target(NamedTuple):
@@ -46,7 +46,7 @@ def start_service(upstream_port: int, folder: Path, more_env: Mapping[str, str] 
     port = free_port()
     env = _service_env(upstream_port, port, folder) | dict(more_env or {})
     process = Process("service", [sys.executable, "manage.py", "run"], folder, env)
-    process.wait_for(lambda: _is_ready(port))
+    process.wait_for(lambda: is_ready(port))
     key = _create_key(env)
     return Target("service", process, port, (f"Authorization: Bearer {key}",))
 
@@ -67,7 +67,7 @@ def _service_env(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
     )
     data = folder / "service-data"
     data.mkdir()
-    own = {name: value for name, value in os.environ.items() if name not in _EXTERNAL_SERVICES}
+    own = {name: value for name, value in os.environ.items() if name not in EXTERNAL_SERVICES}
     return own | {
         "HOST": HOST,
         "PORT": str(port),
@@ -83,7 +83,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_ready(port: int) -> bool | None:
+def is_ready(port: int) -> bool | None:
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=5) as answer:
             return bool(answer.status == 200) or None

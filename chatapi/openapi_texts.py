@@ -23,6 +23,7 @@ TAGS = {
         "the shapes of OpenAI's SDKs. The guide on "
         "[frontends](/docs/guides/frontends.md#build-a-chat) builds a chat on it."
     ),
+    "requests": "What became of calls, by the `x-request-id` that each response has.",
     "files": (
         "Uploads, which messages name by their ids, and what was made of them: formats to play, "
         "thumbnails, transcripts. See the guide on [media](/docs/guides/media.md)."

@@ -1,5 +1,6 @@
 """Assembly of the ASGI application."""
 
+import asyncio
 import logging
 from functools import partial
 from typing import Any
@@ -20,6 +21,9 @@ from chatapi.completions.service import CompletionService
 from chatapi.data_export.content import ExportContentEndpoint
 from chatapi.middleware.body_limit import BodyLimit
 from chatapi.middleware.request_id import RequestId
+from chatapi.request_log.recorder import Recorder
+from chatapi.request_log.routes import add_endpoint_routes
+from chatapi.request_log.writer import call_recorder
 from conversations.running_answers import SCOPE_KEY
 from core.http.asgi_endpoint import MethodRouter
 from media.api.downloads import ContentEndpoint, SignedEndpoint
@@ -28,6 +32,9 @@ from media.processing.sandbox import pools
 from media.processing.sandbox.pool import SandboxPool
 
 logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+"""How long stopping waits for the records of the last calls."""
 
 EXPOSED_HEADERS = [
     "x-request-id",
@@ -55,18 +62,21 @@ def make_application(
     *,
     synthesis: SandboxPool = pools.synthesis,
     counters: FallbackCounters | None = None,
+    recorder: Recorder = call_recorder,
 ) -> ASGIApp:
     """Build the application: the ASGI endpoints, Django for the rest, and middleware around all.
 
-    `synthesis` is the pool that speaks for the speech endpoint, `counters` count what is taken from limits.
+    `synthesis` is the pool that speaks for the speech endpoint, `counters` count what is taken from limits,
+    and `recorder` records what became of calls.
     """
     callers = AsgiAuthenticator(service.revocations)
     counters = counters or FallbackCounters(settings.REDIS_URL)
     django: Any = BodyLimit(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     endpoints = _endpoints(service, callers, counters, django, synthesis)
+    add_endpoint_routes(endpoints, django)
     http = URLRouter([*(path(url, endpoint) for url, endpoint in endpoints.items()), re_path("", django)])
     routed = ProtocolTypeRouter(
-        {"http": StartOnFirstRequest(http, service), "lifespan": Lifespan(service, counters)}
+        {"http": StartOnFirstRequest(http, service), "lifespan": Lifespan(service, counters, recorder)}
     )
     with_cors = CORSMiddleware(
         routed,
@@ -76,7 +86,7 @@ def make_application(
         allow_credentials="*" not in settings.CHATAPI_CORS_ORIGINS,
         expose_headers=EXPOSED_HEADERS,
     )
-    return RequestId(with_cors if settings.CHATAPI_CORS_ORIGINS else routed)
+    return RequestId(with_cors if settings.CHATAPI_CORS_ORIGINS else routed, recorder)
 
 
 def _endpoints(
@@ -129,9 +139,10 @@ class StartOnFirstRequest:
 class Lifespan:
     """The ASGI lifespan: starts and stops the service with the server."""
 
-    def __init__(self, service: CompletionService, counters: FallbackCounters) -> None:
+    def __init__(self, service: CompletionService, counters: FallbackCounters, recorder: Recorder) -> None:
         self._service = service
         self._counters = counters
+        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         while True:
@@ -147,5 +158,6 @@ class Lifespan:
             elif message["type"] == "lifespan.shutdown":
                 await self._service.stop()
                 await self._counters.close()
+                await asyncio.to_thread(self._recorder.flush, FLUSH_SECONDS)
                 await send({"type": "lifespan.shutdown.complete"})
                 return

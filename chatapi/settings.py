@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 from kombu import Queue
 
@@ -162,6 +163,8 @@ CHATAPI_RECOGNIZER = "media.transcription.recognize"
 CHATAPI_FETCH_NETWORKS = env_list("CHATAPI_FETCH_NETWORKS")
 CHATAPI_CORS_ORIGINS = env_list("CHATAPI_CORS_ORIGINS")
 CHATAPI_DELETED_KEPT_DAYS = env_int("CHATAPI_DELETED_KEPT_DAYS", 30, most=36_500)
+CHATAPI_REQUESTS_KEPT_DAYS = env_int("CHATAPI_REQUESTS_KEPT_DAYS", 14, most=3_650)
+CHATAPI_REQUESTS_KEPT = env_int("CHATAPI_REQUESTS_KEPT", 1_000_000, least=1)
 CHATAPI_TITLE_MODEL = env("CHATAPI_TITLE_MODEL") or None
 CHATAPI_TITLES_PER_DAY = env_int("CHATAPI_TITLES_PER_DAY", 1000)
 CHATAPI_KEEP_ALIVE_SECONDS = env_int("CHATAPI_KEEP_ALIVE_SECONDS", 5)
@@ -288,7 +291,9 @@ CELERY_BEAT_SCHEDULE = {
     "remove-strays": every(86_400, "media.tasks.remove_strays"),
     "make-data-exports": every(60, "chatapi.tasks.make_data_exports"),
     "delete-expired-exports": every(3600, "chatapi.tasks.delete_expired_exports"),
+    "delete-old-requests": every(600, "chatapi.tasks.delete_old_requests"),
     "make-overdue-titles": every(300, "conversations.tasks.make_overdue_titles"),
+    "index-marked": every(1, "conversations.tasks.index_marked"),
     "purge-deleted-conversations": every(600, "conversations.tasks.purge_deleted_conversations"),
     "clear-sessions": every(86_400, "accounts.tasks.clear_sessions"),
     "clean-up-sign-in": every(3_600, "accounts.tasks.clean_up_sign_in"),
@@ -322,7 +327,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CHATAPI_CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 
 LOG_LEVEL = env_choice("CHATAPI_LOG_LEVEL", "info", "debug", "warning", "error").upper()
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_logging}},
@@ -330,11 +335,17 @@ LOGGING = {
         "line": {
             "()": "core.redaction.RedactingFormatter",
             "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"format": "%(message)s"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "calls": {"class": "logging.StreamHandler", "formatter": "json"},
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # nothing in them can be a secret, so they are not searched for any
+        "chatapi.calls": {"handlers": ["calls"], "propagate": False},
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR", "filters": ["news"]},  # refusals are the client's concern
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # every port scan would log one

@@ -1,12 +1,14 @@
-"""Background work on the history and on exports.
+"""Background work on the history, exports, and records of calls.
 
 Thin: each task calls one function, and may run twice or die anywhere.
 """
 
 from celery import shared_task
+from django.utils import timezone
 
 from chatapi.completions import billing_audit, recovery
 from chatapi.data_export import exports
+from chatapi.request_log import deletion
 
 RECONCILE_SECONDS = 3 * 3600
 """Long enough for millions of charges."""
@@ -32,3 +34,8 @@ def make_data_exports() -> None:
 @shared_task(acks_late=False)
 def delete_expired_exports() -> None:
     exports.delete_expired_exports()
+
+
+@shared_task(acks_late=False)
+def delete_old_requests() -> None:
+    deletion.delete_old_requests(timezone.now())

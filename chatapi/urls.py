@@ -8,6 +8,7 @@ from chatapi import openapi
 from chatapi.audio import voice_list
 from chatapi.completions.stored import cancel_views, feedback_views
 from chatapi.completions.stored import views as completion_views
+from chatapi.request_log import views as request_views
 from chatapi.views import docs, health, model_list
 
 urlpatterns = [
@@ -35,6 +36,7 @@ urlpatterns = [
         "v1/chat/completions/<str:completion_id>/messages", completion_views.CompletionMessagesView.as_view()
     ),
     path("", include("accounts.api.urls")),
+    path("v1/requests/<str:request_id>", request_views.RequestView.as_view()),
     path("", include("chatapi.data_export.urls")),
     path("", include("conversations.api.urls")),
     path("", include("billing.api.urls")),

@@ -20,6 +20,8 @@ from conversations.models import (
     ConversationLabel,
     Message,
     Score,
+    SearchDocument,
+    SearchMark,
     SpokenAnswer,
 )
 
@@ -50,6 +52,10 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
     spoken = SpokenAnswer.objects.filter(message__in=messages.order_by().values("pk"))
     media = ConversationAsset.objects.filter(conversation__in=ids)
     labels = ConversationLabel.objects.filter(conversation__in=ids)
+    # the marks first: whoever indexes them has them locked, and then there is what to delete
+    marks = SearchMark.objects.filter(conversation__in=ids)
+    indexed = SearchDocument.objects.filter(message__in=messages.order_by().values("pk"))
+    titles = SearchDocument.objects.filter(message=None, conversation__in=ids)
     of_completions: list[QuerySet[Any]] = [
         rows.filter(completion__in=completions.order_by().values("pk"))
         for rows in (CompletionLabel.objects, Score.objects)
@@ -58,7 +64,8 @@ def _delete_history(conversations: QuerySet[Conversation], completions: QuerySet
         _lock(completions)  # or somebody could label or rate one meanwhile
         _lock(conversations)
         _lock(completions)
-        for rows in (*of_completions, completions, spoken, messages, media, labels, conversations.order_by()):
+        of_conversations = (spoken, marks, indexed, titles, messages, media, labels)
+        for rows in (*of_completions, completions, *of_conversations, conversations.order_by()):
             _delete(rows)
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import END_USER_LENGTH
 from accounts.ownership import AttributedModel, OwnedModel, Visibility
 from conversations.parts_field import PartsField
+from conversations.search.words_field import WordsField
 from core.compact_json_field import CompactJSONField
 from core.ids import COMPLETION, CONVERSATION, MESSAGE, derive_id, format_id, new_id
 from media.models import Asset
@@ -375,3 +376,45 @@ class Score(AttributedModel):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.completion_id}"
+
+
+class SearchMark(models.Model):
+    """A message, or without one the title of a conversation, that is still to be indexed for the search.
+
+    The database sets it, whoever writes (`search.schema`), and the indexer takes it away.
+    """
+
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    message = models.ForeignKey(
+        Message, null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"{self.message_id or self.conversation_id}"
+
+
+class SearchDocument(models.Model):
+    """What is indexed of a message, or without one of the title of a conversation.
+
+    `id` is that of its first mark, so that what was stored later has a higher one.
+    """
+
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    message = models.OneToOneField(
+        Message, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+    )
+    words = WordsField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["conversation"], name="one_title_a_conversation", condition=Q(message__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id or self.conversation_id}"

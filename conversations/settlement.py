@@ -268,7 +268,10 @@ def wordless_error(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
     A vendor may quote the run in any of its texts, even in a code.
     """
-    return None if error is None else {"message": "It was not kept.", "status": error.get("status", 502)}
+    if error is None:
+        return None
+    kept = {name: error[name] for name in ("status", "upstream_failure") if name in error}
+    return {"message": "It was not kept.", "status": 502, **kept}
 
 
 def _clear_failures(ids: Collection[UUID]) -> None:

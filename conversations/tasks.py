@@ -12,6 +12,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from conversations import deletion, titles
+from conversations.search import indexing
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ CONCURRENT_TITLES = 2
 MAX_MESSAGE_SECONDS = 60
 """How long a thread goes on with titles that wait before it leaves them to another message."""
 MAX_WAITING = 1000
+MAX_INDEXING_SECONDS = 20.0
 BROKER_PAUSE_SECONDS = 5.0
 """How long to leave alone a broker that did not answer: each try may hold up a thread for seconds."""
 
@@ -103,6 +105,12 @@ def make_overdue_titles() -> None:
     """Ask for the titles that a crash or an unreachable broker left behind."""
     for conversation_id in titles.overdue_titles(timezone.now()):
         request_title(conversation_id)
+
+
+@shared_task(acks_late=False)
+def index_marked() -> None:
+    """Index for the search what was stored since. The task that comes next goes on with what is left."""
+    indexing.index_marked(MAX_INDEXING_SECONDS)
 
 
 @shared_task(acks_late=False)

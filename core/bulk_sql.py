@@ -21,15 +21,18 @@ Convert = Callable[[Any], Any]
 
 
 class _Statement(NamedTuple):
-    """A statement; `converters` convert the first parameters (None: as is), `constants` are the rest."""
+    """A statement. `conversions` are of some of the first parameters, by index; `constants` are the rest."""
 
     text: str
-    converters: tuple[Convert | None, ...]
+    conversions: tuple[tuple[int, Convert], ...]
     constants: tuple[Any, ...] = ()
 
     def parameters(self, values: Iterable[Any]) -> list[Any]:
-        pairs = zip(self.converters, values, strict=True)
-        return [*(convert(value) if convert else value for convert, value in pairs), *self.constants]
+        parameters = list(values)
+        for index, convert in self.conversions:
+            parameters[index] = convert(parameters[index])
+        parameters += self.constants
+        return parameters
 
 
 def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
@@ -46,7 +49,9 @@ def insert_rows(model: type[models.Model], rows: Sequence[Row]) -> None:
             batch = rows[start : start + size]
             start += size
             statement = _build_insert(model, tuple(batch[0]), size, database.vendor)
-            values = [value for row in batch for value in statement.parameters(row.values())]
+            values: list[Any] = []
+            for row in batch:
+                values += statement.parameters(row.values())
             _execute(database, statement.text, values)
 
 
@@ -189,7 +194,7 @@ def _build_insert(model: type[models.Model], names: tuple[str, ...], count: int,
     places = f"({', '.join([_placeholder()] * len(columns))})"
     return _Statement(
         f"INSERT INTO {_table(model)} ({', '.join(columns)}) VALUES {', '.join([places] * count)}",  # noqa: S608
-        tuple(_converter(model, name) for name in names),
+        _conversions(model, names),
         tuple(field.get_db_prep_save(field.get_default(), connection) for field in others),
     )
 
@@ -211,7 +216,7 @@ def _build_update(
     assigned = [name for name, form in changed for _ in range(form.count("{place}"))]
     return _Statement(
         f"UPDATE {_table(model)} SET {assignments} WHERE {conditions}",  # noqa: S608 (our own names)
-        tuple(_converter(model, name) for name in (*assigned, *where)),
+        _conversions(model, (*assigned, *where)),
     )
 
 
@@ -222,6 +227,12 @@ def _table(model: type[models.Model]) -> str:
 def _column(model: type[models.Model], name: str) -> str:
     field: Any = model._meta.get_field(name)
     return connection.ops.quote_name(field.column)
+
+
+def _conversions(model: type[models.Model], names: Iterable[str]) -> tuple[tuple[int, Convert], ...]:
+    """Return how values of these columns are converted; most are stored as they are."""
+    converters = ((index, _converter(model, name)) for index, name in enumerate(names))
+    return tuple((index, convert) for index, convert in converters if convert is not None)
 
 
 def _converter(model: type[models.Model], name: str) -> Convert | None:
@@ -242,6 +253,7 @@ _STORED_UNCHANGED = {
     models.BooleanField,
     models.PositiveIntegerField,
     models.BigIntegerField,
+    models.PositiveBigIntegerField,
     models.PositiveSmallIntegerField,
     models.AutoField,
     models.BigAutoField,

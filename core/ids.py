@@ -1,6 +1,6 @@
 """Ids: time-ordered UUIDv7s, made in Python so that no statement waits for another's key."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -13,6 +13,7 @@ PROJECT, KEY, USER = "proj_", "key_", "user-"
 INVITATION = "invite_"
 TRANSACTION, BUDGET = "txn_", "budget_"
 EXPORT, END_USER_TOKEN = "export_", "eut_"
+REQUEST = "req_"
 
 
 def new_id() -> UUID:
@@ -22,6 +23,11 @@ def new_id() -> UUID:
 def first_id_at(moment: datetime) -> UUID:
     """Return an id that none made at that time or later is below, and all made earlier are."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def moment_of(id: UUID) -> datetime:
+    """Return when an id of `new_id` was made, to the millisecond."""
+    return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)
 
 
 def derive_id(owner: UUID, name: str) -> UUID:

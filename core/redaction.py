@@ -64,6 +64,7 @@ _KEY_START = (
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"sk[-_](?:(?=[\w-]*[0-9A-Z])[\w-]{6,}|[\w-]{16,})"
+    r"|ut-chatapi-[\w-]{6,}"  # an end user's, of ours
     r"|(?:rk|pk)_(?:live|test)_\w{8,}|whsec_\w{8,}"
     r"|AIza[\w-]{8,}|ya29\.[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}"
     r"|gsk_[A-Za-z0-9]{8,}|csk-[a-z0-9]{16,}|nvapi-[\w-]{16,}|r8_[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{24,}"
@@ -77,6 +78,7 @@ _TOKEN_STARTS = (
     *(
         "sk-",
         "sk_",
+        "ut-chatapi-",
         "rk_",
         "pk_",
         "whsec_",

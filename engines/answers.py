@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from core.blob import Blob
 from core.value import Value
+from engines.base import UpstreamFailure
 from engines.events import (
     AudioDelta,
     Event,
@@ -33,7 +34,7 @@ class AnswerHead(Value, frozen=True):
 
 
 class Failure(Value, frozen=True):
-    """Why an answer failed, as the fields of the error envelope."""
+    """Why an answer failed, as the fields of the error envelope, and how its upstream failed, if that did."""
 
     message: str
     type: str = "server_error"
@@ -41,6 +42,7 @@ class Failure(Value, frozen=True):
     code: str | None = None
     status: int = 502
     retry_after: float | None = None
+    upstream_failure: UpstreamFailure | None = None
 
 
 class AnswerEnd(Value, frozen=True):

@@ -7,13 +7,23 @@ EngineError                 the answer cannot be started or finished
 """
 
 from collections.abc import AsyncGenerator
-from typing import ClassVar, Protocol, Unpack
+from typing import ClassVar, Literal, Protocol, Unpack
 
 from core.exceptions import EnvelopeError, EnvelopeFields
 from core.known_secrets import KnownSecrets
 from core.redaction import redact
 from engines.events import Event
 from engines.requests import EngineRequest
+
+UpstreamFailure = Literal[
+    "dns", "refused", "unreachable", "tls", "proxy", "timeout", "status", "broken_off", "invalid_answer"
+]
+"""How an upstream failed.
+
+Its name does not resolve, nobody listens there, no way leads to it, its certificate is not trusted, the
+proxy before it does not let us through, it is too slow, it answered with an error, it broke off, or what it
+answered is no answer.
+"""
 
 
 class EngineError(EnvelopeError):
@@ -25,12 +35,19 @@ class EngineError(EnvelopeError):
     status = 502
     code = "upstream_error"
     may_fall_back = True
+    upstream_failure: UpstreamFailure | None = None
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, **fields: Unpack[EnvelopeFields]
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        upstream_failure: UpstreamFailure | None = None,
+        **fields: Unpack[EnvelopeFields],
     ) -> None:
         super().__init__(message, **fields)
         self.retry_after = retry_after
+        self.upstream_failure = upstream_failure or self.upstream_failure
 
     def mask(self, secrets: KnownSecrets) -> None:
         """Mask the secrets that were sent to the upstream, and all that look like one.

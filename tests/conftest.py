@@ -11,6 +11,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.keys.uses import key_uses, record_times
 from billing.prices import clear_price_cache
+from tests.support.call_log import CallLog, logged_calls
 from tests.support.database_reset import empty_database
 from tests.support.people import Person, person
 from tests.support.running_server import Server, running_daphne, serving
@@ -85,6 +86,14 @@ def no_times_of_key_uses() -> Iterator[None]:
 def times_of_key_uses(transactional_db: None, no_times_of_key_uses: None) -> None:
     """Write them."""
     key_uses.write_times = record_times
+
+
+@pytest.fixture
+def recorded(request: pytest.FixtureRequest) -> Iterator[CallLog]:
+    """Record what becomes of calls, in the database and the log. Request it after the server."""
+    request.getfixturevalue("settings").CHATAPI_REQUESTS_KEPT_DAYS = 14
+    with logged_calls() as log:
+        yield log
 
 
 @pytest.fixture(autouse=True)

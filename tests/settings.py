@@ -21,8 +21,11 @@ if os.environ.get("CHATAPI_TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = os.environ["CHATAPI_TEST_DATABASE_URL"]
 
 from chatapi.settings import *  # noqa: E402, F403
-from chatapi.settings import DATA_DIR, DATABASES  # noqa: E402
+from chatapi.settings import DATA_DIR, DATABASES, LOGGING  # noqa: E402
 
+# rows of a call may come after its test; those that want them have the fixture `recorded`
+CHATAPI_REQUESTS_KEPT_DAYS = 0
+LOGGING["loggers"]["chatapi.calls"]["level"] = "WARNING"
 WHITENOISE_AUTOREFRESH = True  # look up files on request: otherwise each test client looks up all of them
 # real recognition would compute on behind the tests that follow; those marked speech_model have it
 CHATAPI_RECOGNIZER = "tests.support.fake_recognizer.recognize"

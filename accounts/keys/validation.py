@@ -1,6 +1,6 @@
 """Keys and end-user tokens by their secrets: which are valid, and whom they act for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +102,17 @@ def principal_of_secret(secret: str) -> Principal:
         for row in fetch_query(_valid_secret, now, digest):
             return _principal_of_key(*row)
     raise InvalidApiKey(is_token=is_token)
+
+
+def principals_of_digests(digests: Collection[str]) -> dict[str, Principal]:
+    """Return whom the keys and end-user tokens with these digests act for; none for those not valid."""
+    now = timezone.now()
+    keys = _of_valid_keys(KeySecret.objects.filter(digest__in=digests), now)
+    tokens = _of_valid_keys(EndUserToken.objects.filter(digest__in=digests, revoked_at=None), now)
+    return {
+        **{digest: _principal_of_key(*row) for digest, *row in keys.values_list("digest", *_OF_SECRET)},
+        **{digest: _principal_of_token(*row) for digest, *row in tokens.values_list("digest", *_OF_TOKEN)},
+    }
 
 
 def _principal_of_key(

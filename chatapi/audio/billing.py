@@ -37,6 +37,7 @@ async def bill_call(
     Raises `ApiError` if the call cannot be paid for.
     """
     service: CompletionService = scope[SCOPE_KEY]
+    send.call.model = AUDIO_MODELS[kind]
     charge_request = audio_charge_request(
         kind,
         principal.workspace_id,

@@ -127,7 +127,9 @@ async def _send_events(request: SpeechRequest, pieces: AsyncIterator[SpokenPiece
                 audio = b64encode(piece.data).decode()
                 await send_piece(send, encode_event({"type": "speech.audio.delta", "audio": audio}))
     except (MediaError, SandboxError, ApiError) as error:
-        await end_events(send, encode_error_event(to_api_error(error)))
+        problem = to_api_error(error)
+        send.call.refuse(problem)
+        await end_events(send, encode_error_event(problem))
     else:
         usage = _usage(request.text, milliseconds)
         await end_events(send, encode_event({"type": "speech.audio.done", "usage": usage}))

@@ -144,7 +144,9 @@ class TranscriptionEndpoint(RateLimitedEndpoint):
                 item = await self._next(results, is_gone, send)
             last = encode_event(done_event(writer.transcript()))
         except (MediaError, SandboxError, ApiError) as error:
-            last = encode_error_event(to_api_error(error))
+            problem = to_api_error(error)
+            send.call.refuse(problem)
+            last = encode_error_event(problem)
         await end_events(send, last)
 
     async def _next(

@@ -19,13 +19,14 @@ from accounts.ratelimits.allowance import Allowance
 from accounts.ratelimits.fallback_counters import FallbackCounters
 from chatapi.completions.dialects import DIALECTS
 from chatapi.completions.idempotency_keys import check_idempotency_key
-from chatapi.completions.runs.event_log import EventLog, Viewer
+from chatapi.completions.runs.event_log import Entry, EventLog, Viewer
 from chatapi.completions.service import CompletionService
 from chatapi.completions.starting_calls import CallCancelled
 from conversations.completion_request import CompletionRequest, DialectName
 from core.exceptions import ApiError, InsufficientQuota, ModelUnpriced
 from core.http.asgi_endpoint import Receiver, Sender, on_disconnect
 from core.http.body import ClientDisconnected, read_body
+from core.http.call_record import CallRecord
 from core.http.responses import EVENT_STREAM, end_stream, send_json, start_stream
 from core.validation.json_body import parse_json
 from engines.answers import Answer, AnswerEnd, Failure, assemble
@@ -61,7 +62,8 @@ class CompletionsEndpoint(RateLimitedEndpoint):
     async def respond_within(
         self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receiver, send: Sender
     ) -> None:
-        log, request = await self._begin(allowance, caller, scope, receive)
+        log, request = await self._begin(allowance, caller, scope, receive, send.call)
+        send.call.completion_id = log.head.id
         with Viewer(log, self._keep_alive) as viewer, on_disconnect(receive, viewer.leave):
             if request.stream:
                 await self._stream(scope, send, request, viewer)
@@ -69,12 +71,13 @@ class CompletionsEndpoint(RateLimitedEndpoint):
                 await self._send_whole(send, request, viewer)
 
     async def _begin(
-        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive
+        self, allowance: Allowance, caller: Caller, scope: Scope, receive: Receive, call: CallRecord
     ) -> tuple[EventLog, CompletionRequest]:
         """Start the run; return its log, and the request without the bytes that came with it."""
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
+        call.model = self._service.registry.default.id if request.model is None else request.model
         log = await self._service.start_completion(
             caller,
             allowance,
@@ -110,11 +113,14 @@ class CompletionsEndpoint(RateLimitedEndpoint):
             while not viewer.is_gone:
                 body = encoder.encode(entries) if entries else encoder.keep_alive
                 is_last = bool(entries) and isinstance(entries[-1], AnswerEnd)
+                if is_last:
+                    _note_end(send.call, entries[-1])
                 await send({"type": "http.response.body", "body": body, "more_body": not is_last})
                 if is_last:
                     return
                 entries = await viewer.read()
         except asyncio.CancelledError:  # the server is stopping and can wait no longer
+            send.call.fail("interrupted")
             await end_stream(send, encoder.encode([AnswerEnd("interrupted")]))
             raise
         raise ClientDisconnected
@@ -144,7 +150,22 @@ class CompletionsEndpoint(RateLimitedEndpoint):
         await send_json(send, 200, body, _id_headers(log))
 
 
+def _note_end(call: CallRecord, end: Entry) -> None:
+    """Note how an answer ended whose status was sent already."""
+    if not isinstance(end, AnswerEnd) or end.state == "completed":
+        return
+    if end.failure is not None:
+        _note_failure(call, end.failure)
+    else:
+        call.fail(end.state)
+
+
+def _note_failure(call: CallRecord, failure: Failure) -> None:
+    call.fail(failure.code, failure.param, failure.upstream_failure or "")
+
+
 async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:
+    _note_failure(send.call, failure)
     headers = _id_headers(log)
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))

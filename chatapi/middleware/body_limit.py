@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from core.exceptions import ApiError
 from core.http.body import ClientDisconnected, read_body
+from core.http.call_record import call_of
 from core.http.responses import send_error
 
 BODILESS_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -33,6 +34,7 @@ class BodyLimit:
         except ClientDisconnected:
             return
         except ApiError as refusal:
+            call_of(scope).refuse(refusal)
             await send_error(refusal, receive, send)
         else:
             await self._application(scope, _replay_body(body, receive), send)

@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
 
 from core.exceptions import ApiError, Internal
+from core.http.call_record import CallRecord, call_of
 from core.http.exception_handler import api_error_for_status, error_response, to_api_error
 
 _KEPT_HEADERS = ("Allow", "Retry-After", "Vary", "WWW-Authenticate")
@@ -29,17 +30,23 @@ class ErrorEnvelopeMiddleware(MiddlewareMixin):
         if response.status_code < 400:
             return response
         wants_page = _wants_page(request)
+        known = getattr(response, "api_error", None)
+        if known is not None:
+            _call_of(request).refuse(known)
         if _is_json(response) and not wants_page:
             return response
         if wants_page and response.status_code == HTTPStatus.UNAUTHORIZED and not _is_json(response):
             return response  # a template of ours: another server did not say who somebody is
         allowed = response.get("Allow", "")
-        error = getattr(response, "api_error", None) or api_error_for_status(
-            response.status_code, request.method or "", allowed
-        )
+        error = known or api_error_for_status(response.status_code, request.method or "", allowed)
+        _call_of(request).refuse(error)
         refusal = _page(error) if wants_page else error_response(error)
         _copy_headers(response, refusal)
         return refusal
+
+
+def _call_of(request: HttpRequest) -> CallRecord:
+    return call_of(getattr(request, "scope", {}))
 
 
 def _is_json(response: HttpResponseBase) -> bool:

@@ -23,6 +23,31 @@ _SECONDS = {"type": "integer", "minimum": 0, "maximum": LAST_SECOND}
 _FLAG = ("true", "false")
 _TIMES = ("created_after", "created_before", "updated_after", "updated_before")
 
+
+def filters(archived: str) -> list[OpenApiParameter]:
+    """Return the parameters by which conversations are filtered; `archived` says what is meant without it."""
+    return [
+        OpenApiParameter(
+            "user", OpenApiTypes.STR, description="Only those for this end user; empty: for nobody."
+        ),
+        OpenApiParameter(
+            "model", OpenApiTypes.STR, description="Only those in which this model was asked last."
+        ),
+        OpenApiParameter("state", enum=STATES, description="Only with the last answer so far."),
+        OpenApiParameter("pinned", enum=_FLAG, description="Only those that are pinned, or are not."),
+        OpenApiParameter("archived", enum=(*_FLAG, "any"), description=archived),
+        OpenApiParameter(
+            "deleted", enum=_FLAG, default="false", description="Only those that can be restored."
+        ),
+        OpenApiParameter("tag", _TEXTS, description="Only with this tag; with all, where it is repeated."),
+        METADATA,
+        OpenApiParameter("created_after", _SECONDS, description="In seconds since the epoch, inclusive."),
+        OpenApiParameter("created_before", _SECONDS, description="Exclusive."),
+        OpenApiParameter("updated_after", _SECONDS, description="Inclusive."),
+        OpenApiParameter("updated_before", _SECONDS, description="Exclusive."),
+    ]
+
+
 PAGES = PageParameters(
     OpenApiParameter(
         "order_by",
@@ -31,24 +56,7 @@ PAGES = PageParameters(
         description="Conversations move with each update. What moved while one pages is found by "
         "`updated_after`.",
     ),
-    OpenApiParameter(
-        "user", OpenApiTypes.STR, description="Only those for this end user; empty: for nobody."
-    ),
-    OpenApiParameter("model", OpenApiTypes.STR, description="Only those in which this model was asked last."),
-    OpenApiParameter("state", enum=STATES, description="Only with the last answer so far."),
-    OpenApiParameter("pinned", enum=_FLAG, description="Only those that are pinned, or are not."),
-    OpenApiParameter(
-        "archived",
-        enum=(*_FLAG, "any"),
-        description="Without it those that are not archived; among deleted ones, any.",
-    ),
-    OpenApiParameter("deleted", enum=_FLAG, default="false", description="Only those that can be restored."),
-    OpenApiParameter("tag", _TEXTS, description="Only with this tag; with all, where it is repeated."),
-    METADATA,
-    OpenApiParameter("created_after", _SECONDS, description="In seconds since the epoch, inclusive."),
-    OpenApiParameter("created_before", _SECONDS, description="Exclusive."),
-    OpenApiParameter("updated_after", _SECONDS, description="Inclusive."),
-    OpenApiParameter("updated_before", _SECONDS, description="Exclusive."),
+    *filters("Without it those that are not archived; among deleted ones, any."),
 )
 
 PERMANENTLY = QueryParameters(
@@ -60,10 +68,10 @@ def parse_order_by(query: QueryDict) -> OrderBy:
     return cast("OrderBy", parse_choice(query, "order_by", ("updated_at", "created_at"), "updated_at"))
 
 
-def parse_filters(query: QueryDict) -> ConversationFilters:
-    """Parse the filters of a list. Raises `BadRequest`."""
+def parse_filters(query: QueryDict, *, archived: str = "false") -> ConversationFilters:
+    """Parse the filters; without one, `archived` is meant. Raises `BadRequest`."""
     deleted = bool(_parse_flag(query, "deleted"))
-    archived = parse_choice(query, "archived", (*_FLAG, "any"), "any" if deleted else "false")
+    archived = parse_choice(query, "archived", (*_FLAG, "any"), "any" if deleted else archived)
     return ConversationFilters(
         user=parse_text(query, "user"),
         model=parse_text(query, "model"),

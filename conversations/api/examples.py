@@ -153,5 +153,26 @@ DELETED_CONVERSATION = shown(
 )
 SHOWN_CONVERSATION = shown("A conversation", _CONVERSATION)
 SHOWN_CONVERSATIONS = shown("The only one", page_of(_CONVERSATION) | {"next_cursor": None})
+_HIT = {
+    "id": ANSWER_ID,
+    "object": "search.hit",
+    "message_id": ANSWER_ID,
+    "role": "assistant",
+    "created_at": 1767268815,
+    "conversation": _CONVERSATION,
+    "matches": [
+        {
+            "field": "text",
+            "item_id": ANSWER_ID,
+            "snippet": [
+                {"text": "Take the tram to the ", "hit": False},
+                {"text": "harbour", "hit": True},
+                {"text": ", then walk to the opera house.", "hit": False},
+            ],
+        }
+    ],
+}
+SHOWN_HIT = shown("An answer in which a word was found", _HIT)
+SHOWN_HITS = shown("What is found for `harb`", page_of(_HIT) | {"next_cursor": None, "is_complete": True})
 ARCHIVED_CONVERSATIONS = sent("Put one away", {"ids": [CONVERSATION_ID], "action": "archive"})
 SHOWN_ARCHIVED = shown("As it is now", list_of(_CONVERSATION | {"archived": True}))

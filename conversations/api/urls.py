@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from conversations.api import bulk_views, conversation_views, item_views
+from conversations.api import bulk_views, conversation_views, item_views, search_views
 
 CONVERSATION = "v1/conversations/<str:conversation_id>"
 
@@ -13,4 +13,5 @@ urlpatterns = [
     path(f"{CONVERSATION}/restore", conversation_views.ConversationRestoreView.as_view()),
     path(f"{CONVERSATION}/items", item_views.ItemListView.as_view()),
     path(f"{CONVERSATION}/items/<str:item_id>", item_views.ItemView.as_view()),
+    path("v1/search", search_views.SearchView.as_view()),
 ]

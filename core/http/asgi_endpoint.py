@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.exceptions import ApiError, Internal, MethodNotAllowed, ServiceUnavailable
 from core.http.body import ClientDisconnected
+from core.http.call_record import CLIENT_DISCONNECTED, CallRecord, call_of
 from core.http.exception_handler import to_api_error
 from core.http.responses import end_stream, send_error
 
@@ -43,11 +44,14 @@ async def _disconnect() -> Message:
 class Sender:
     """An ASGI `send` that remembers whether the response has begun; `headers` are added to its own.
 
+    `call` is the record of the call that is answered.
+
     `encode_error` is set once a response has begun that an error can still end in its own format.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, call: CallRecord) -> None:
         self._send = send
+        self.call = call
         self.has_begun = False
         self.headers: dict[str, str] = {}
         self.encode_error: Callable[[ApiError], bytes] | None = None
@@ -71,20 +75,22 @@ class Endpoint(ABC):
     async def respond(self, scope: Scope, receive: Receiver, send: Sender) -> None: ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sender = Sender(send)
+        sender = Sender(send, call_of(scope))
         try:
             if scope["method"] not in self.methods:
                 raise MethodNotAllowed(scope["method"], ", ".join(self.methods))
             await self.respond(scope, Receiver(receive), sender)
         except ClientDisconnected:
-            return
+            sender.call.fail(CLIENT_DISCONNECTED)
         except asyncio.CancelledError:
             if not sender.has_begun:
                 stopping = ServiceUnavailable("The service is stopping.", code="interrupted")
+                sender.call.refuse(stopping)
                 await send_error(stopping, receive, sender)
             raise
         except Exception as error:
             problem = to_api_error(error)
+            sender.call.refuse(problem)
             if isinstance(problem, Internal) and problem is not error:  # who raises it has said why
                 logger.exception("A request could not be answered")
             elif isinstance(error, OperationalError | InterfaceError):

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 from core.exceptions import BadRequest
 
 _MAX_SHOWN = 100
+_all_names: set[str] = set()
 
 
 class QueryParameters:
@@ -19,6 +20,7 @@ class QueryParameters:
     def __init__(self, *parameters: OpenApiParameter) -> None:
         self.documentation = list(parameters)
         self._names = {name for parameter in parameters for name in _names_of(parameter)}
+        _all_names.update(self._names)
         self._repeated = {name for one in parameters if _is_array(one) for name in _names_of(one)}
         self._objects = tuple(f"{one.name}[" for one in parameters if _is_object(one))
 
@@ -41,6 +43,11 @@ class QueryParameters:
 
 
 NO_PARAMETERS = QueryParameters()
+
+
+def known_parameters() -> frozenset[str]:
+    """Return the names that any route knows."""
+    return frozenset(_all_names)
 
 
 def _names_of(parameter: OpenApiParameter) -> Iterator[str]:

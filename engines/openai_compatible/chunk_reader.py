@@ -279,7 +279,7 @@ class _Choice:
         if self.reason is None:
             raise _incomplete_error()
         if self.reason == "error":
-            raise EngineError("The upstream failed in the middle of its answer.")
+            raise EngineError("The upstream failed in the middle of its answer.", upstream_failure="status")
         reason = _REASONS.get(self.reason, "stop")
         if reason == "stop" and self._calls and self._calls.has_opened_calls:
             reason = "tool_calls"

@@ -15,7 +15,14 @@ from core.known_secrets import KNOWN_SECRETS, KnownSecrets
 from core.secret_variables import read_secret
 from engines.base import EngineError
 from engines.events import Event
-from engines.openai_compatible.errors import TimedOut, Transient, Unreachable, error_for_status
+from engines.openai_compatible.chunk_reader import INCOMPLETE
+from engines.openai_compatible.errors import (
+    TimedOut,
+    Transient,
+    Unreachable,
+    error_for_connection,
+    error_for_status,
+)
 from engines.openai_compatible.reachability import Reachability
 from engines.openai_compatible.request_body import encode_request
 from engines.openai_compatible.upstream_response import (
@@ -135,6 +142,8 @@ class OpenAICompatibleEngine:
                 self._leave(call, request)
         except EngineError as error:
             error.mask(self._secrets)
+            if error.upstream_failure is None:
+                error.upstream_failure = "broken_off" if error.code == INCOMPLETE else "invalid_answer"
             raise
 
     async def _begin(self, body: list[bytes], request: EngineRequest) -> tuple[UpstreamResponse, list[Event]]:
@@ -209,11 +218,12 @@ class OpenAICompatibleEngine:
                     self._url, data=sending, headers=headers, allow_redirects=False
                 )
         except aiohttp.ServerTimeoutError as error:
-            raise Unreachable("The upstream took no connection in time.", status=504) from error
+            message = "The upstream took no connection in time."
+            raise Unreachable(message, status=504, upstream_failure="timeout") from error
         except TimeoutError as error:
             raise TimedOut("The upstream did not answer in time.") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable("The upstream cannot be reached.") from error
+            raise error_for_connection(error) from error
         if 200 <= response.status < 300:
             _refuse_compressed(response)
             return response

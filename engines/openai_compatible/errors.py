@@ -10,15 +10,18 @@ EngineError
 
 import math
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from errno import ECONNREFUSED
 from string import ascii_letters, digits
 from typing import Any
 
+import aiohttp
 import msgspec
 
-from engines.base import EngineError, InvalidRequest, Unavailable
+from engines.base import EngineError, InvalidRequest, Unavailable, UpstreamFailure
 from engines.openai_compatible.chunk_types import decode_leniently
 from engines.surrogates import join_surrogates, join_surrogates_in_json
 
@@ -41,6 +44,7 @@ class Unreachable(Unavailable, Transient):
 class TimedOut(Unavailable):
     status = 504
     code = "upstream_timeout"
+    upstream_failure = "timeout"
 
 
 class Fault(msgspec.Struct):
@@ -55,7 +59,7 @@ class Fault(msgspec.Struct):
 
 def error_for_status(status: int, headers: Mapping[str, str], body: bytes) -> EngineError:
     """Return the error for a response whose status is not 200."""
-    return _error(status, find_fault_in_body(body), retry_after(headers))
+    return _reported(_error(status, find_fault_in_body(body), retry_after(headers)))
 
 
 def error_for_fault(fault: Fault) -> EngineError:
@@ -67,8 +71,13 @@ def error_for_fault(fault: Fault) -> EngineError:
     elif fault.type == "invalid_request_error" or _is_about_context_length(fault):
         status = 400
     else:
-        return EngineError(_clean(fault.message), code=fault.code, type=fault.type)
-    return _error(status, fault, None)
+        return _reported(EngineError(_clean(fault.message), code=fault.code, type=fault.type))
+    return _reported(_error(status, fault, None))
+
+
+def _reported(error: EngineError) -> EngineError:
+    error.upstream_failure = "status"
+    return error
 
 
 def _error(status: int, fault: Fault | None, wait: float | None) -> EngineError:
@@ -110,6 +119,42 @@ def _clean(message: str) -> str:
     if len(message) > MESSAGE_LIMIT:
         message = message[:MESSAGE_LIMIT].rstrip(_KEY_CHARACTERS)
     return _valid(message) or "The upstream reported an error."
+
+
+# --- connections that fail ------------------------------------------------------------------------
+
+_CAUSES: Mapping[UpstreamFailure, str] = {
+    "dns": "its name does not resolve",
+    "refused": "it refuses the connection",
+    "unreachable": "no way leads there",
+    "tls": "no secure connection to it comes about",
+    "proxy": "the proxy does not let us through",
+    "broken_off": "it closed the connection",
+    "invalid_answer": "it does not speak HTTP as it should",
+}
+
+
+def error_for_connection(error: Exception) -> Unreachable:
+    """Return the error for a request that got no response. It says why, but not where the upstream is."""
+    failure = _connection_failure(error)
+    return Unreachable(f"The upstream cannot be reached: {_CAUSES[failure]}.", upstream_failure=failure)
+
+
+def _connection_failure(error: Exception) -> UpstreamFailure:
+    match error:
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return "proxy"
+        case aiohttp.ClientConnectorDNSError():
+            return "dns"
+        case aiohttp.ClientSSLError() | ssl.SSLError() | aiohttp.ServerFingerprintMismatch():
+            return "tls"
+        case aiohttp.ClientConnectorError():
+            # of several addresses the errors are one, without a number
+            is_refused = error.errno == ECONNREFUSED or f"[Errno {ECONNREFUSED}]" in str(error)
+            return "refused" if is_refused else "unreachable"
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return "invalid_answer"
+    return "broken_off"
 
 
 # --- errors about the context length -------------------------------------------------------------

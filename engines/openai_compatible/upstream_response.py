@@ -239,7 +239,8 @@ class UpstreamResponse:
             raise TimedOut("The upstream fell silent.") from error
         data = self._content._read_nowait(-1)
         if not data:
-            raise Unreachable("The connection to the upstream broke off.") from error
+            message = "The connection to the upstream broke off."
+            raise Unreachable(message, upstream_failure="broken_off") from error
         return data
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from accounts.models import ApiKey, Invitation
 from accounts.roles import Role
@@ -10,7 +11,7 @@ from accounts.workspaces import invitations
 from billing import ledger
 from billing.models import Transaction
 from billing.statements import create_missing_statements
-from chatapi.models import DataExport
+from chatapi.models import DataExport, RequestRecord
 from conversations.models import Completion
 from core.ids import END_USER_TOKEN, INVITATION, KEY, MESSAGE, PROJECT, TRANSACTION, format_id, format_user_id
 from tests.access.actors import (
@@ -176,12 +177,27 @@ def _guides(team: Team) -> Ids:
     return {"served": "guides/billing.md"}
 
 
+def _requests(team: Team) -> Ids:
+    rows = {
+        whose: RequestRecord.objects.create(
+            id=UUID(int=number),  # of long ago: for one of just now it is waited
+            workspace=who.workspace,
+            milliseconds=1,
+            **{n: v for n, v in columns.items() if n != "visibility"},
+        )
+        for number, (whose, (who, columns)) in enumerate(_columns(team).items(), 1)
+        if whose != SHARED
+    }
+    return {whose: row.public_id for whose, row in rows.items()}
+
+
 MAKERS: dict[str, Callable[[Team], Ids]] = {
     "conversation_id": _conversations,
     "conversation_id/item_id": _items,
     "completion_id": _completions,
     "file_id": _files,
     "export_id": _exports,
+    "request_id": _requests,
     "project_id": _projects,
     "user_id": _users,
     "invite_id": _invitations,

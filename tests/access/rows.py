@@ -71,8 +71,10 @@ API: dict[str, Row] = {
     "POST /v1/me/exports": Row("account", answers=(202,), proof=True),
     "GET /v1/me/exports/<str:export_id>": ACCOUNT,
     "DELETE /v1/me/exports/<str:export_id>": ACCOUNT,
+    "GET /v1/requests/<str:request_id>": HISTORY,
     "POST /v1/invitations/accept": Row("account", body={"token": "{invitation}"}, answers=(200, 409)),
     # --- history
+    "GET /v1/search": HISTORY,
     "GET /v1/conversations": HISTORY,
     "POST /v1/conversations": Row("history.write", body={"title": "New"}),
     "POST /v1/conversations/bulk": Row("history.write", body=BULK, answers=(404,)),
@@ -202,6 +204,10 @@ AUDIENCES: dict[str, dict[str, Audience]] = {
     "conversation_id/item_id": _OWNED,
     "completion_id": _OWNED,
     "file_id": _OWNED,
+    "request_id": {
+        OWN: Audience({MEMBER}, set()),
+        FOR_XAVIER: Audience({*_MANAGERS_AND_KEYS, TOKEN, MEMBERS_TOKEN}, set()),
+    },
     "export_id": {OWN: Audience({MEMBER}, {MEMBER}), ANOTHERS: Audience({OTHER}, {OTHER})},
     "project_id": _OF_THE_WORKSPACE,
     "user_id": _OF_THE_WORKSPACE,

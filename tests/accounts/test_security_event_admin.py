@@ -6,9 +6,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.admin.security_events import COUNTED_EVENTS
 from accounts.models import ApiKey, SecurityEvent, User
 from accounts.security_events.recording import Kind, Origin, record
+from core.admin import COUNTED_ROWS
 from tests.support.people import Person, person
 
 EVENTS = "/admin/accounts/securityevent/"
@@ -109,7 +109,7 @@ def test_a_list_is_counted_only_so_far_and_read_by_an_index(operator: Client, fa
     asked = [query["sql"] for query in queries if "accounts_securityevent" in query["sql"]]
     counts = [sql for sql in asked if "COUNT(" in sql]
     assert counts
-    assert all(f"LIMIT {COUNTED_EVENTS}" in sql for sql in counts)
+    assert all(f"LIMIT {COUNTED_ROWS}" in sql for sql in counts)
 
 
 def test_what_an_operator_does_with_keys_says_who_did_it(operator: Client, root: User, alice: Person) -> None:

@@ -24,6 +24,7 @@ def lists(alice: Person) -> dict[str, str]:
     return {
         "/v1/conversations": "limit=2&order=asc",
         items: "limit=2&order=asc",
+        "/v1/search": "q=sea&limit=2&tag=a&tag[]=b&metadata[k]=v",
         "/v1/files": "limit=2&order=asc&purpose=vision&user=x",
         f"/v1/files/{file.public_id}/renditions": "",
         "/v1/organization/users": "limit=2&emails=a@example.com&emails[]=b@example.com",

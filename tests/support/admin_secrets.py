@@ -14,6 +14,7 @@ from accounts.models import EndUserToken, Invitation, SecurityEvent, User
 from accounts.services import get_or_create_user
 from billing import ledger
 from billing.models import Alert, Budget, Wallet
+from chatapi.models import RequestCount, RequestRecord
 from conversations.models import Completion, Conversation, Message
 from core.ids import format_user_id
 from engines.messages import AudioPart, ImagePart
@@ -36,6 +37,8 @@ WORDS: dict[str, set[str]] = {
     "guest@secret.example": {"view_invitation"},
     "203.0.113.77": {"view_securityevent"},
     "Night watch": {"view_group"},
+    "black-spot": {"view_requestrecord"},
+    "1888": {"view_requestcount"},
     "Where the treasure lies": {"view_conversation"},
     "Dig under the oak": {"view_message"},
     "a-parameter-of-the-call": {"view_completion"},
@@ -95,6 +98,10 @@ def plant_accounts(who: Person) -> None:
     event = {"kind": SecurityEvent.Kind.SIGNED_IN, "address": "203.0.113.77"}
     SecurityEvent.objects.create(user=who.user, by=get_or_create_user("boss@secret.example"), **event)
     Group.objects.create(name="Night watch")
+    RequestRecord.objects.create(
+        workspace=who.workspace, api_key=key, milliseconds=5, status=404, client_request_id="black-spot"
+    )
+    RequestCount.objects.create(hour=tomorrow, kind=RequestCount.Kind.LOST, count=1_888)
 
 
 def plant_books(who: Person) -> None:

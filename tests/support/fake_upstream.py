@@ -13,6 +13,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from enum import Enum
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any
 
@@ -50,7 +51,8 @@ class FakeUpstream:
     `completed` counts the answers that it sent to their end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[Received] = []
         self.connections = 0
         self.completed = 0
@@ -61,7 +63,7 @@ class FakeUpstream:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "FakeUpstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         return self

@@ -77,8 +77,10 @@ class Run:
 
     @property
     def error_output(self) -> str:
-        """Standard error without security events, such as the first key, which are no errors."""
-        return "".join(line for line in self.errors if " INFO accounts.security: " not in line)
+        """Standard error without what is no error: security events, such as the first key, and calls."""
+        return "".join(
+            line for line in self.errors if " INFO accounts.security: " not in line and line[0] != "{"
+        )
 
     @property
     def url(self) -> str:

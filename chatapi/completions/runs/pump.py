@@ -255,7 +255,8 @@ class Pump:
                 is_known = isinstance(error, EngineError)
                 # vendors' messages quote what they were sent: of a run that is not stored, nobody keeps them
                 told = error if self.log.stored_ids else type(error).__name__
-                logger.warning("Model %s failed (%s)", spec.id, told, exc_info=not is_known)
+                how = getattr(error, "upstream_failure", None) or "no upstream"
+                logger.warning("Model %s failed (%s: %s)", spec.id, how, told, exc_info=not is_known)
             else:
                 return
         if failure is not None:
@@ -276,6 +277,7 @@ class Pump:
                 f"The answer took longer than {spec.total_timeout:.0f} seconds.",
                 status=504,
                 code="answer_timeout",
+                upstream_failure="timeout",
             ) from None
         self._has_heard_all = True
         if not self._is_left:
@@ -369,7 +371,9 @@ class Pump:
             else:
                 append(event)
         if len(self._finishes) < self._request.n:
-            raise EngineError("The model's answer broke off.", code="upstream_incomplete")
+            raise EngineError(
+                "The model's answer broke off.", code="upstream_incomplete", upstream_failure="broken_off"
+            )
 
     def _record_usage(self, usage: Usage) -> None:
         """Record what the engine counted.
@@ -435,4 +439,12 @@ def _size_of(event: Event) -> int:
 
 
 def _failure(error: EngineError) -> Failure:
-    return Failure(error.message, error.type, error.param, error.code, error.status, error.retry_after)
+    return Failure(
+        error.message,
+        error.type,
+        error.param,
+        error.code,
+        error.status,
+        error.retry_after,
+        error.upstream_failure,
+    )

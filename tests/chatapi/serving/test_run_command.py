@@ -58,8 +58,13 @@ def test_the_first_start_greets_and_no_other_does(tmp_path: Path) -> None:
         assert first.stop() == 0
         assert first.lines[-1] == "Stopped.\n"
         assert not is_open(url)
-        [logged] = first.errors
+        logged, *calls = first.errors
         assert "accounts.security: key_created user=1 email=admin@localhost" in logged
+        assert {(call["route"], call["status"]) for call in map(msgspec.json.decode, calls)} == {
+            ("/chat/completions", 200),
+            ("/v1/chat/completions", 200),
+            ("/v1/models", 200),
+        }
         assert open_to_others(tmp_path) == []
         assert twin.stop(signal.SIGHUP) == 0  # its terminal was closed
 

@@ -1,0 +1,114 @@
+"""Documents: the words of a message or a title, as the index has them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from conversations.models import Conversation, SearchDocument
+from conversations.search.owners import owners_of, workspace_code
+from conversations.search.schema import DOCUMENTS
+from conversations.search.texts import (
+    SearchedText,
+    message_texts,
+    read_conversations,
+    read_messages,
+    title_texts,
+)
+from conversations.search.tokenizer import MAX_WORD, words_of
+from core.bulk_sql import id_to_driver
+
+MAX_WORD_BYTES = 700_000
+"""Of all words of a document, with what PostgreSQL needs beside each: it takes a megabyte."""
+_BYTES_BESIDE = 12
+
+Place = tuple[UUID, UUID | None]
+"""A conversation and its message, or None for its title."""
+
+
+DocumentRow = tuple[int, UUID, UUID | None, str]
+"""An id, a place, and its words."""
+
+
+def write_documents(wanted: Mapping[Place, int]) -> None:
+    """Write, or delete, the documents of these places; new ones get the given ids.
+
+    Runs inside the caller's transaction.
+    """
+    old = document_ids(wanted)
+    rows = make_documents({**wanted, **old})
+    save_documents(rows)
+    gone = old.keys() - {(conversation, message) for _, conversation, message, _ in rows}
+    if gone:
+        SearchDocument.objects.filter(pk__in=[old[place] for place in gone]).delete()
+
+
+def make_documents(ids: Mapping[Place, int]) -> list[DocumentRow]:
+    """Return the documents of these places that have any words, in the order of their ids."""
+    return sorted(
+        (ids[place], *place, _words_in_index(conversation, found))
+        for place, (conversation, found) in _read_texts(ids).items()
+        if found
+    )
+
+
+def document_ids(places: Collection[Place]) -> dict[Place, int]:
+    """Return the ids of the documents that there are of these places."""
+    condition = Q(message__in=[message for _, message in places if message is not None])
+    titled = _titled(places)
+    if titled:
+        condition |= Q(message=None, conversation__in=titled)
+    rows = SearchDocument.objects.filter(condition).values_list("conversation", "message", "pk")
+    return {(conversation, message): pk for conversation, message, pk in rows}
+
+
+def _titled(places: Iterable[Place]) -> list[UUID]:
+    return [conversation for conversation, message in places if message is None]
+
+
+def _read_texts(places: Iterable[Place]) -> dict[Place, tuple[Conversation, list[SearchedText]]]:
+    messages = read_messages(message for _, message in places if message is not None)
+    said = message_texts(messages)
+    titles = read_conversations(_titled(places))
+    return {
+        **{(one.conversation.pk, one.id): (one.conversation, said[one.id]) for one in messages},
+        **{(id, None): (conversation, title_texts(conversation)) for id, conversation in titles.items()},
+    }
+
+
+def _words_in_index(conversation: Conversation, texts: Iterable[SearchedText]) -> str:
+    """Return the words as the index has them: each marked with its workspace, and the owners beside."""
+    code = workspace_code(conversation.workspace_id)
+    said: set[str] = set().union(*(words_of(text) for _, text, _ in texts))
+    return " ".join([*owners_of(conversation), *(code + word for word in _bounded(said))])
+
+
+def _bounded(words: set[str]) -> Sequence[str]:
+    in_order = sorted(words)
+    if len(words) * (4 * MAX_WORD + _BYTES_BESIDE) <= MAX_WORD_BYTES:
+        return in_order
+    size = 0
+    for number, word in enumerate(in_order):
+        size += len(word.encode()) + _BYTES_BESIDE
+        if size > MAX_WORD_BYTES:
+            return in_order[:number]
+    return in_order
+
+
+def save_documents(rows: Sequence[DocumentRow]) -> None:
+    if not rows:
+        return
+    words: Any = SearchDocument._meta.get_field("words")
+    place = words.get_placeholder(None, None, connection)
+    statement = (
+        f"INSERT INTO {DOCUMENTS} (id, conversation_id, message_id, words) VALUES (%s, %s, %s, {place}) "  # noqa: S608
+        "ON CONFLICT (id) DO UPDATE SET words = excluded.words"
+    )
+    values = [
+        (id, id_to_driver(conversation), message and id_to_driver(message), said)
+        for id, conversation, message, said in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, values)
