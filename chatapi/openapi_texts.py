@@ -13,7 +13,7 @@ TAGS = {
     "chat": (
         "Answers, streamed or whole, in two dialects: the service's own at `/chat/completions`, "
         "and OpenAI's at `/v1/chat/completions`. Both take the same parameters but for few: the "
-        "guide on [parameters](/docs/guides/parameters) says of each what becomes of it. The "
+        "guide on [parameters](/docs/guides/parameters.md) says of each what becomes of it. The "
         "native dialect streams unless `stream` is false, leaves out what there is none of, and "
         "sends each of several tool calls as a choice of its own; it also speaks NDJSON. How a "
         "stream goes is said at the top, at Streams."
@@ -21,11 +21,12 @@ TAGS = {
     "history": (
         "What was said: conversations with their items, and stored completions with feedback, in "
         "the shapes of OpenAI's SDKs. The guide on "
-        "[frontends](/docs/guides/frontends#build-a-chat) builds a chat on it."
+        "[frontends](/docs/guides/frontends.md#build-a-chat) builds a chat on it."
     ),
+    "requests": "What became of calls, by the `x-request-id` that each response has.",
     "files": (
         "Uploads, which messages name by their ids, and what was made of them: formats to play, "
-        "thumbnails, transcripts. See the guide on [media](/docs/guides/media)."
+        "thumbnails, transcripts. See the guide on [media](/docs/guides/media.md)."
     ),
     "audio": (
         "Speech, transcripts and translations, as OpenAI has them, and the voices. Nothing of them is kept."
@@ -35,20 +36,20 @@ TAGS = {
     "organization": (
         "Workspaces, members and invitations, in the shapes of OpenAI's administration API: its "
         "organization is the workspace that the request acts in, its projects are workspaces. See "
-        "the guide on [workspaces](/docs/guides/workspaces)."
+        "the guide on [workspaces](/docs/guides/workspaces.md)."
     ),
     "keys": (
         "API keys: made, changed, rolled and revoked by who manages the workspace. See the guide "
-        "on [workspaces](/docs/guides/workspaces#keys)."
+        "on [workspaces](/docs/guides/workspaces.md#keys)."
     ),
     "end-user tokens": (
         "What a page of your own product may hold: your server makes one for each end user, for "
         "minutes and within a spending limit. See the guide on "
-        "[workspaces](/docs/guides/workspaces#end-user-tokens)."
+        "[workspaces](/docs/guides/workspaces.md#end-user-tokens)."
     ),
     "billing": (
         "Balance, transactions and statements of the workspace, and what was used and cost, in "
-        "OpenAI's shapes. See the guide on [billing](/docs/guides/billing)."
+        "OpenAI's shapes. See the guide on [billing](/docs/guides/billing.md)."
     ),
     "health": "For load balancers and supervisors; without a key.",
     "sign-in": (
@@ -56,7 +57,7 @@ TAGS = {
         "[django-allauth](https://docs.allauth.org/en/latest/headless/). `{client}` is `browser` "
         "for pages of the service's own origin, which a cookie and `X-CSRFToken` identify, and "
         "`app` for all others, which send `X-Session-Token`. The guide on "
-        "[frontends](/docs/guides/frontends#sign-in) says what its answers mean."
+        "[frontends](/docs/guides/frontends.md#sign-in) says what its answers mean."
     ),
 }
 _MEGABYTE = 1024 * 1024

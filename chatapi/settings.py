@@ -191,13 +191,6 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Streaming Chat Completion API with Multimedia Support",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.0.3",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # no key stays in the browser; without the external validator, the page needs no network
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
     "PREPROCESSING_HOOKS": [
         "chatapi.openapi.add_streaming_endpoints",
         "media.api.openapi.add_file_endpoints",

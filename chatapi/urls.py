@@ -9,14 +9,15 @@ from chatapi.audio import voice_list
 from chatapi.completions.stored import cancel_views, feedback_views
 from chatapi.completions.stored import views as completion_views
 from chatapi.request_log import views as request_views
-from chatapi.views import health, model_list
+from chatapi.views import docs, health, model_list
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("livez", health.LiveView.as_view()),
     path("healthz", health.HealthView.as_view()),
     path("openapi.json", openapi.DocumentView.as_view(), name="openapi"),
-    path("docs", openapi.SwaggerView.as_view()),
+    path("docs", docs.DocsView.as_view()),
+    path("docs/<path:name>", docs.GuideView.as_view()),
     path("accounts/", include("accounts.sign_in.urls")),
     path("_allauth/openapi.json", RedirectView.as_view(url="/openapi.json")),
     path("_allauth/openapi.yaml", RedirectView.as_view(url="/openapi.json")),

@@ -10,11 +10,12 @@ from accounts.authentication import principal_of
 from accounts.permissions import Permission
 from chatapi.request_log.selectors import get_request
 from chatapi.request_log.serializers import RequestSerializer
-from core.http.openapi import error_responses
+from core.http.openapi import error_responses, path_id
 from core.http.query_parameters import NO_PARAMETERS
 from core.http.views import ApiView
 
 
+@extend_schema(parameters=[path_id("request_id", "The `x-request-id` of the call's response: `req_…`.")])
 class RequestView(ApiView):
     permissions: ClassVar = {"GET": Permission.HISTORY_READ}
 

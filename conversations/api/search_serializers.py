@@ -17,11 +17,15 @@ from core.ids import CONVERSATION, MESSAGE, format_id
 
 
 class PieceSerializer(serializers.Serializer[Piece]):
+    """A piece of the text around a match."""
+
     text = serializers.CharField(help_text="As it was said; runs of white space are one space.")
     hit = serializers.BooleanField(source="is_hit", help_text="Whether this is what was asked for: mark it.")
 
 
 class MatchSerializer(serializers.Serializer[Match]):
+    """A text that has some of the words."""
+
     field = serializers.ChoiceField(
         get_args(Field),
         help_text="Where it was found: in the `title`; in what was said (`text`, `reasoning`, `transcript` "
@@ -38,6 +42,8 @@ class MatchSerializer(serializers.Serializer[Match]):
 
 @extend_schema_serializer(examples=[SHOWN_HIT])
 class SearchHitSerializer(serializers.Serializer[Hit]):
+    """A message, or a conversation's title, in which the words were found."""
+
     # the context holds `conversations`, what shows them
 
     id = serializers.SerializerMethodField(help_text="The message's id; of a title, the conversation's.")

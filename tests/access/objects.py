@@ -43,6 +43,7 @@ def ids_of(team: Team, kind: str) -> Ids:
 NEVER_BEEN = {
     "user_id": format_user_id(10**9),
     "model_id": "never/was",
+    "name": "guides/never.md",
     "month": "1999-01",
     "conversation_id/item_id": f"conv_{0:032x}/msg_{0:032x}",
 }
@@ -172,6 +173,10 @@ def _months(team: Team) -> Ids:
     return {IN_THE_TEAM: "2026-01"}
 
 
+def _guides(team: Team) -> Ids:
+    return {"served": "guides/billing.md"}
+
+
 def _requests(team: Team) -> Ids:
     rows = {
         whose: RequestRecord.objects.create(
@@ -202,6 +207,7 @@ MAKERS: dict[str, Callable[[Team], Ids]] = {
     "model_id": _models,
     "transaction_id": _transactions,
     "month": _months,
+    "name": _guides,
 }
 
 

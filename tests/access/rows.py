@@ -60,6 +60,7 @@ API: dict[str, Row] = {
     "GET /healthz": Row(PUBLIC),
     "GET /openapi.json": Row(PUBLIC),
     "GET /docs": Row(PUBLIC),
+    "GET /docs/<path:name>": Row(PUBLIC, answers=(200, 404)),
     "GET /v1/models": Row(ANY_CALLER),
     "GET /v1/models/<path:model_id>": Row(ANY_CALLER),
     "GET /v1/audio/voices": Row(ANY_CALLER),
