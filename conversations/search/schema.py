@@ -90,10 +90,10 @@ def _creation(vendor: str) -> Iterator[str]:
                 f"EXECUTE FUNCTION {name}()"
             )
         return
-    # only whether a word is there is asked: no positions, no sizes
+    # only whether a word is there is asked: no positions
     yield (
         f"CREATE VIRTUAL TABLE {INDEX} USING fts5("
-        f"words, content='', columnsize=0, detail=none, tokenize='{_TOKENIZE}')"
+        f"words, content='', detail=none, tokenize='{_TOKENIZE}')"
     )
     for name, (table, event, condition, action) in _MARKING.items():
         yield f"CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition} BEGIN {action}; END"
