@@ -12,7 +12,12 @@ from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from chatapi.middleware.security_headers import SecurityHeadersMiddleware
-from tests.support.admin_rows import create_billing_rows, create_branched_conversation, create_picture
+from tests.support.admin_rows import (
+    create_billing_rows,
+    create_branched_conversation,
+    create_picture,
+    create_request_records,
+)
 from tests.support.billing_admin import Answer
 from tests.support.media_admin import superuser
 from tests.support.people import Person
@@ -84,6 +89,7 @@ def crawl(client: Client, *addresses: str) -> Iterator[tuple[str, Answer]]:
 def test_all_pages_of_the_admin_site_obey_the_policy_that_they_are_sent_with(alice: Person) -> None:
     create_billing_rows(alice)
     create_picture(alice, create_branched_conversation(alice))
+    create_request_records(alice)
     visited = set()
 
     for address, answer in crawl(superuser(), "/admin/"):
