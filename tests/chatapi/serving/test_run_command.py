@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from billing.models import Charge
-from conversations.models import Completion, Message
+from conversations.models import Completion, Message, SearchDocument, SearchMark
 from tests.support.people import Person
 from tests.support.priced_usage import COMPLETION, add_credit, assert_ledger_adds_up
 from tests.support.run_command import Run, running
@@ -140,6 +140,16 @@ def test_a_stop_waits_only_so_long_and_clients_that_still_wait_get_an_error(
     assert list(Completion.objects.values_list("state", flat=True)) == ["interrupted"] * 2
     answers = Message.objects.filter(role="assistant")
     assert any("w1 w2 w3" in str(answer.parts) for answer in answers)
+
+
+def test_what_is_said_is_indexed_a_moment_later(
+    transactional_db: None, alice: Person, tmp_path: Path
+) -> None:
+    with running(tmp_path, DATABASE_URL=database_url()) as run, run.client(alice.key) as client:
+        assert client.post("/v1/chat/completions", json=chat_body("Where is Narvik?")).status_code == 200
+        wait_until(lambda: SearchDocument.objects.count() == 2 and not SearchMark.objects.exists())
+        assert len(client.get("/v1/search?q=narvik").json()["data"]) == 2
+        assert run.stop() == 0
 
 
 def test_a_second_ctrl_c_does_not_wait(transactional_db: None, alice: Person, tmp_path: Path) -> None:
