@@ -4,6 +4,7 @@ import json
 import time
 from argparse import ArgumentTypeError
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -60,7 +61,7 @@ def _report(seeded: Seeded) -> list[str]:
 def _facts(seeded: Seeded) -> dict[str, Any]:
     """Return what a program needs to try the history out: who can sign in, and a long conversation."""
     largest = seeded.credentials.tenants[0].id
-    listed = Conversation.objects.filter(workspace=largest, api_key__isnull=False, deleted_at=None)
+    listed = Conversation.objects.filter(workspace_id=UUID(largest), api_key__isnull=False, deleted_at=None)
     longest = listed.order_by("-message_count").first()
     tenants = [
         {"workspace": tenant.id, "name": tenant.name, "owner": tenant.owner_email, "key": tenant.secret}
