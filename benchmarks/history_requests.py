@@ -28,7 +28,7 @@ class Measured(NamedTuple):
 def clients_of(port: int, facts: Mapping[str, Any]) -> dict[Who, Client]:
     """Return the clients that ask, all in the largest workspace."""
     tenant, password = facts["workspaces"][0], facts["password"]
-    workspace = tenant["workspace"]
+    workspace = f"proj_{tenant['workspace']}"
     member = tenant["owner"].replace("ada0-0", "dora0-3")
     return {
         "key": with_key(port, tenant["key"]),
@@ -180,18 +180,18 @@ def _admin_pages(facts: Mapping[str, Any]) -> Iterator[Measured]:
         *("accounts/user", "accounts/workspace", "accounts/apikey", "accounts/securityevent"),
     ):
         yield _admin(f"{page.partition('/')[2]}s", page)
-    yield _admin("conversations, page 50", "conversations/conversation", p="50")
+    yield _admin("conversations, page 10", "conversations/conversation", p="10")
     yield _admin("conversations by update", "conversations/conversation", o="7")
     yield _admin("conversations: deleted", "conversations/conversation", deleted="yes")
     yield _admin("conversations, a title searched", "conversations/conversation", q="invoice")
     yield _admin("conversations, an end user searched", "conversations/conversation", q="customer-00000")
     yield _admin("messages of tools", "conversations/message", role__exact="tool")
     yield _admin("messages, a title searched", "conversations/message", q="invoice")
-    yield _admin("messages, page 50", "conversations/message", p="50")
+    yield _admin("messages, page 10", "conversations/message", p="10")
     yield _admin("completions that failed", "conversations/completion", state__exact="failed")
     yield _admin("completions served by a model", "conversations/completion", served_by="demo-scripted")
     yield _admin("completions, a model searched", "conversations/completion", q="demo-voice")
-    yield _admin("charges, page 50", "billing/charge", p="50")
+    yield _admin("charges, page 10", "billing/charge", p="10")
     longest = facts["longest_conversation"]
     id = longest.removeprefix("conv_") if longest else ""
     path = f"/admin/conversations/conversation/{quote(id)}/change/" if id else None

@@ -73,7 +73,7 @@ def _misses(columns: Sequence[str], lines: Sequence[Line]) -> Iterator[tuple[Lin
     for line in lines:
         for column in columns:
             timings = line.timings.get(column)
-            if timings is None or timings.is_missing:
+            if timings is None or "full" not in column or (timings.is_missing and line.group == "search"):
                 continue
             if timings.statuses:
                 yield line, column, timings.cell()

@@ -60,8 +60,8 @@ def _report(seeded: Seeded) -> list[str]:
 
 def _facts(seeded: Seeded) -> dict[str, Any]:
     """Return what a program needs to try the history out: who can sign in, and a long conversation."""
-    largest = UUID(seeded.credentials.tenants[0].id)
-    listed = Conversation.objects.filter(workspace=largest, api_key__isnull=False, deleted_at=None)
+    largest = seeded.credentials.tenants[0].id
+    listed = Conversation.objects.filter(workspace_id=UUID(largest), api_key__isnull=False, deleted_at=None)
     longest = listed.order_by("-message_count").first()
     tenants = [
         {"workspace": tenant.id, "name": tenant.name, "owner": tenant.owner_email, "key": tenant.secret}
