@@ -21,7 +21,7 @@ WAITING_CALLS = 10_000
 """How many records may wait to be written."""
 UNIDENTIFIED_CALLS = 1_000
 """How many records may wait whose secret nobody has looked up: a flood of those loses no others."""
-DELAY_SECONDS = 0.5
+DELAY_SECONDS = 1.0
 """How long the first of them waits for others: a transaction costs as much as 50 records."""
 IDLE_SECONDS = 2.0
 """How long the thread keeps a connection that it does not use: to open SQLite's takes 2 ms of CPU."""

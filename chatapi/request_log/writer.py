@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -62,10 +63,9 @@ class RequestWriter:
             self._remember_prefixes([*batch.calls, *found])
         except Error as error:
             problem = error  # the log is written even so
-        calls = [*batch.calls, *found]
-        rows = [self._row(call, call.principal) for call in calls if call.principal is not None]
-        if logs and rows:
-            call_log.info(_encoder.encode_lines(map(_line, rows)).decode().rstrip())
+        rows, lines = self._format([*batch.calls, *found])
+        if logs and lines:
+            call_log.info(_encoder.encode_lines(lines).decode().rstrip())
         if problem is not None:
             raise problem
         if keeps_rows:
@@ -75,27 +75,38 @@ class RequestWriter:
                 _count(Kind.UNAUTHENTICATED, unauthenticated)
                 _count(Kind.LOST, batch.lost)
 
-    def _row(self, call: CallRecord, who: CallPrincipal) -> Row:
-        sent_id, model = call.client_request_id, call.model
-        is_failure = call.code is not None or (call.status or 0) >= 400
-        return {
-            "id": call.id,
-            "workspace": who.workspace_id,
-            "api_key": who.key_id,
-            "user": who.owner_id,
-            "end_user": who.end_user,
-            "key_prefix": self._prefixes.get(who.key_id, ""),
-            "method": clean_method(call.method),
-            "route": route_of(call.path),
-            "model": clean_model(model) if model else "",
-            "completion_id": call.completion_id or "",
-            "status": call.status,
-            "code": clean_code(call) if is_failure else "",
-            "param": clean_param(call.param) if call.param else "",
-            "upstream_failure": call.upstream_failure or "",
-            "milliseconds": call.milliseconds,
-            "client_request_id": clean_client_request_id(sent_id) if sent_id else "",
-        }
+    def _format(self, calls: Iterable[CallRecord]) -> "tuple[list[Row], list[CallLine]]":
+        """Return a row and a line for each call. What many have in common is made once."""
+        owners: dict[int, _Owner] = {}
+        names: dict[str | None, str] = {None: ""}
+        rows, lines = list[Row](), list[CallLine]()
+        for call in calls:
+            who = call.principal
+            if who is None:
+                continue
+            owner = owners.get(id(who)) or owners.setdefault(id(who), self._owner(who))
+            if call.model not in names:
+                names[call.model] = clean_model(call.model)
+            row = _row(call, owner, names[call.model])
+            rows.append(row)
+            lines.append(_line(row, owner))
+        return rows, lines
+
+    def _owner(self, who: CallPrincipal) -> "_Owner":
+        prefix, user = self._prefixes.get(who.key_id, ""), who.owner_id
+        return _Owner(
+            {
+                "workspace": who.workspace_id,
+                "api_key": who.key_id,
+                "user": user,
+                "end_user": who.end_user,
+                "key_prefix": prefix,
+            },
+            format_id(PROJECT, who.workspace_id),
+            format_id(KEY, who.key_id) if who.key_id else "",
+            prefix,
+            format_user_id(user) if user else "",
+        )
 
     def _remember_prefixes(self, calls: Iterable[CallRecord]) -> None:
         now = time.monotonic()
@@ -106,6 +117,35 @@ class RequestWriter:
         unknown = [id for id in ids if id is not None and id not in self._prefixes]
         if unknown:
             self._prefixes |= dict(ApiKey.objects.filter(pk__in=unknown).values_list("pk", "prefix"))
+
+
+class _Owner(NamedTuple):
+    """Whose a call is: columns of the row, and what the line says."""
+
+    columns: Row
+    workspace: str
+    key: str
+    key_prefix: str
+    user: str
+
+
+def _row(call: CallRecord, owner: _Owner, model: str) -> Row:
+    status, sent_id = call.status, call.client_request_id
+    is_failure = call.code is not None or (status is not None and status >= 400)
+    return {
+        "id": call.id,
+        **owner.columns,
+        "method": clean_method(call.method),
+        "route": route_of(call.path),
+        "model": model,
+        "completion_id": call.completion_id or "",
+        "status": status,
+        "code": clean_code(call) if is_failure else "",
+        "param": clean_param(call.param) if call.param else "",
+        "upstream_failure": call.upstream_failure or "",
+        "milliseconds": call.milliseconds,
+        "client_request_id": clean_client_request_id(sent_id) if sent_id else "",
+    }
 
 
 def _identify(calls: Sequence[CallRecord]) -> list[CallRecord]:
@@ -149,8 +189,8 @@ class CallLine(msgspec.Struct, omit_defaults=True):
     client_request_id: str = ""
 
 
-def _line(row: Row) -> CallLine:
-    id, key, user = row["id"], row["api_key"], row["user"]
+def _line(row: Row, owner: _Owner) -> CallLine:
+    id = row["id"]
     return CallLine(
         moment_of(id),
         format_id(REQUEST, id),
@@ -158,12 +198,12 @@ def _line(row: Row) -> CallLine:
         row["route"],
         row["status"],
         row["milliseconds"],
-        format_id(PROJECT, row["workspace"]),
+        owner.workspace,
         row["code"],
         row["param"],
-        format_id(KEY, key) if key else "",
-        row["key_prefix"],
-        format_user_id(user) if user else "",
+        owner.key,
+        owner.key_prefix,
+        owner.user,
         row["model"],
         row["completion_id"],
         row["upstream_failure"],
