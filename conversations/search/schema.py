@@ -90,11 +90,8 @@ def _creation(vendor: str) -> Iterator[str]:
                 f"EXECUTE FUNCTION {name}()"
             )
         return
-    # only whether a word is there is asked: no positions, no sizes
-    yield (
-        f"CREATE VIRTUAL TABLE {INDEX} USING fts5("
-        f"words, content='', columnsize=0, detail=none, tokenize='{_TOKENIZE}')"
-    )
+    # only whether a word is there is asked: no positions
+    yield (f"CREATE VIRTUAL TABLE {INDEX} USING fts5(words, content='', detail=none, tokenize='{_TOKENIZE}')")
     for name, (table, event, condition, action) in _MARKING.items():
         yield f"CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition} BEGIN {action}; END"
     for name, (event, action) in _INDEXING.items():

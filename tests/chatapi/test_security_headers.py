@@ -12,7 +12,12 @@ from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from chatapi.middleware.security_headers import SecurityHeadersMiddleware
-from tests.support.admin_rows import create_billing_rows, create_branched_conversation, create_picture
+from tests.support.admin_rows import (
+    create_billing_rows,
+    create_branched_conversation,
+    create_picture,
+    create_request_records,
+)
 from tests.support.billing_admin import Answer
 from tests.support.media_admin import superuser
 from tests.support.people import Person
@@ -84,6 +89,7 @@ def crawl(client: Client, *addresses: str) -> Iterator[tuple[str, Answer]]:
 def test_all_pages_of_the_admin_site_obey_the_policy_that_they_are_sent_with(alice: Person) -> None:
     create_billing_rows(alice)
     create_picture(alice, create_branched_conversation(alice))
+    create_request_records(alice)
     visited = set()
 
     for address, answer in crawl(superuser(), "/admin/"):
@@ -175,7 +181,7 @@ def test_a_form_of_the_sign_in_pages_leads_to_a_provider_only_where_one_is_confi
     assert policy_of(middleware(rf.get("/admin/"))) == PAGE
 
 
-def test_no_key_is_kept_by_the_api_documents_page(client: Client) -> None:
+def test_no_key_is_kept_by_the_api_documents_page(client: Client, db: None) -> None:
     script = client.get("/static/chatapi/docs.js")
 
     assert b"persistAuthorization: false" in script.getvalue()

@@ -1,9 +1,12 @@
 """A row of every kind that the admin site shows, for tests that go through all its pages."""
 
+from django.utils import timezone
+
 from billing import ledger, operator_alerts
 from billing.models import Alert
 from billing.statements import create_missing_statements
 from billing.terms_and_budgets import add_budget
+from chatapi.models import RequestCount, RequestRecord
 from conversations.models import Conversation
 from media.models import File
 from media.services import PICTURE_RENDITIONS
@@ -46,6 +49,13 @@ def create_branched_conversation(who: Person) -> Conversation:
     add_message(conversation, "user", "And in winter?", after=answer)
     add_message(conversation, "user", "And by train?", after=answer)
     return conversation
+
+
+def create_request_records(who: Person, **columns: object) -> None:
+    """Create the record of a call that was refused, and a count of those that have none."""
+    columns = {"api_key_id": who.key_id, "status": 404, "code": "not_found", **columns}
+    RequestRecord.objects.create(workspace=who.workspace, milliseconds=5, **columns)
+    RequestCount.objects.create(hour=timezone.now(), kind=RequestCount.Kind.LOST, count=1888)
 
 
 def create_picture(who: Person, conversation: Conversation) -> File:

@@ -14,12 +14,11 @@ from accounts.models import EndUserToken, Invitation, SecurityEvent, User
 from accounts.services import get_or_create_user
 from billing import ledger
 from billing.models import Alert, Budget, Wallet
-from chatapi.models import RequestCount, RequestRecord
 from conversations.models import Completion, Conversation, Message
 from core.ids import format_user_id
 from engines.messages import AudioPart, ImagePart
 from media.models import Asset, File, asset_id
-from tests.support.admin_rows import create_billing_rows
+from tests.support.admin_rows import create_billing_rows, create_request_records
 from tests.support.billed_months import USD
 from tests.support.history_rows import (
     add_message,
@@ -98,10 +97,7 @@ def plant_accounts(who: Person) -> None:
     event = {"kind": SecurityEvent.Kind.SIGNED_IN, "address": "203.0.113.77"}
     SecurityEvent.objects.create(user=who.user, by=get_or_create_user("boss@secret.example"), **event)
     Group.objects.create(name="Night watch")
-    RequestRecord.objects.create(
-        workspace=who.workspace, api_key=key, milliseconds=5, status=404, client_request_id="black-spot"
-    )
-    RequestCount.objects.create(hour=tomorrow, kind=RequestCount.Kind.LOST, count=1_888)
+    create_request_records(who, client_request_id="black-spot")
 
 
 def plant_books(who: Person) -> None:
