@@ -32,7 +32,7 @@ SIGN_IN, OWN = "/accounts/", ("/accounts/", "/v1/")
 
 _FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 OTHER_HEADERS = {
-    # also of the script of /docs, which holds a CSRF token, and of signed-in users' pictures
+    # also of signed-in users' pictures
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _FEATURES),
 }

@@ -12,7 +12,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from chatapi.completions import schemas
-from tests.contract import SCHEMAS
+from tests.contract import BEYOND_THE_DOCUMENT, SCHEMAS
 
 FURTHER_PROPERTIES = {
     "ChatCompletionRequest": {
@@ -22,8 +22,9 @@ FURTHER_PROPERTIES = {
         *("safety_identifier", "prompt_cache_key", "user", "on_disconnect"),
     },
     "AssistantMessage": {"refusal"},
+    **BEYOND_THE_DOCUMENT,
 }
-"""OpenAI's parameters, accepted in both dialects, and a replayed refusal."""
+"""OpenAI's parameters, accepted in both dialects and answered, and a replayed refusal."""
 
 FURTHER_VALUES = {
     "SystemMessage.role": {"developer"},
@@ -51,7 +52,7 @@ def generated() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_component_has_the_documents_properties(name: str, generated: dict[str, Any]) -> None:
-    expected = set(SCHEMAS[name]["properties"]) | FURTHER_PROPERTIES.get(name, set())
+    expected = {*SCHEMAS[name]["properties"], *FURTHER_PROPERTIES.get(name, ())}
     assert set(generated[name]["properties"]) == expected
 
 
