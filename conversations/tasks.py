@@ -92,6 +92,7 @@ def _send(conversation_id: UUID) -> None:
 
 
 request_title = TitleRequests(_send)
+_indexing = threading.Lock()
 title_worker = TitleWorker(titles.make_title, request_title)
 
 
@@ -110,7 +111,12 @@ def make_overdue_titles() -> None:
 @shared_task(acks_late=False)
 def index_marked() -> None:
     """Index for the search what was stored since. The task that comes next goes on with what is left."""
-    indexing.index_marked(MAX_INDEXING_SECONDS)
+    # one thread of a process: with a backlog, another would come to it each second
+    if _indexing.acquire(blocking=False):
+        try:
+            indexing.index_marked(MAX_INDEXING_SECONDS)
+        finally:
+            _indexing.release()
 
 
 @shared_task(acks_late=False)

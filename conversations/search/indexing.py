@@ -4,13 +4,16 @@ It may be killed anywhere: a mark goes with the transaction that writes its docu
 both want the oldest marks first, and lock them.
 """
 
+import logging
 import time
-from contextlib import suppress
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from conversations.models import SearchMark
 from conversations.search.documents import write_documents
+
+logger = logging.getLogger(__name__)
 
 BATCH = 100
 """Marks a transaction: other writers of SQLite wait meanwhile, some ms."""
@@ -19,18 +22,40 @@ BATCH = 100
 def index_marked(seconds: float = 3600.0) -> int:
     """Index what is marked, the oldest first, for at most this long; return how many marks are gone."""
     until, done = time.monotonic() + seconds, 0
-    while SearchMark.objects.exists():
-        with suppress(IntegrityError):  # another made one of these documents at this very moment
-            done += _index_batch()
+    while marks := _oldest_marks():
+        done += _index(marks)
         if time.monotonic() > until:
             break
     return done
 
 
+_Marks = list[tuple[int, UUID, UUID | None]]
+
+
+def _oldest_marks() -> _Marks:
+    marks = SearchMark.objects.order_by("pk").values_list("pk", "conversation", "message")
+    return list(marks[:BATCH])
+
+
+def _index(marks: _Marks) -> int:
+    """Index these, unless another process does; return how many are gone."""
+    try:
+        return _index_locked([pk for pk, *_ in marks])
+    except IntegrityError:  # another made one of these documents at this very moment
+        return 0
+    except (InterfaceError, OperationalError):
+        raise
+    except Exception:
+        if len(marks) > 1:
+            return sum(_index([mark]) for mark in marks)
+        logger.exception("The search misses %s: it cannot be indexed", marks[0][2] or marks[0][1])
+        return SearchMark.objects.filter(pk=marks[0][0]).delete()[0]
+
+
 @transaction.atomic
-def _index_batch() -> int:
+def _index_locked(ids: list[int]) -> int:
     columns = SearchMark.objects.select_for_update(of=("self",)).values_list("pk", "conversation", "message")
-    marks = list(columns.order_by("pk")[:BATCH])
+    marks = list(columns.filter(pk__in=ids).order_by("pk"))
     # of several marks for one place, the first gives its document the id
     write_documents({(conversation, message): pk for pk, conversation, message in reversed(marks)})
     SearchMark.objects.filter(pk__in=[pk for pk, *_ in marks]).delete()

@@ -15,6 +15,7 @@ from conversations.search.indexing import BATCH, index_marked
 from conversations.search.rebuilding import rebuild
 from conversations.search.schema import INDEX
 from conversations.tasks import index_marked as index_task
+from core.bulk_sql import id_to_driver
 from tests.support.concurrent_calls import at_once
 from tests.support.history_rows import add_message, conversation_of, create_exchange
 from tests.support.killed_process import kill_where_it_stalls
@@ -120,10 +121,28 @@ def test_indexers_at_once_take_turns(alice: Person) -> None:
     messages = [add_message(conversation, "user", f"Number {number}") for number in range(2 * BATCH)]
     Message.objects.filter(pk=messages[0].pk).update(parts=messages[0].parts)  # marked twice
 
-    at_once(*[lambda: index_marked(seconds=20)] * 3)
+    taken = at_once(*[lambda: index_marked(seconds=20)] * 3)
 
+    assert sum(taken) == 2 * BATCH + 1
     assert not SearchMark.objects.exists()
     assert SearchDocument.objects.count() == len(messages)
+
+
+def test_a_message_that_cannot_be_indexed_holds_up_no_other(
+    alice: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = create_exchange(alice, "Sea 0").answers.get()
+    create_exchange(alice, "Sea 1")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE conversations_message SET parts = %s WHERE id = %s", ["nonsense", id_to_driver(broken.pk)]
+        )
+
+    index_all()
+
+    assert not SearchMark.objects.exists()
+    assert SearchDocument.objects.count() == 3
+    assert str(broken.pk) in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
