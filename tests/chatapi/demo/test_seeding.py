@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.db import transaction
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Sum
 from django.test import Client
 from django.utils import timezone
 
@@ -68,18 +68,16 @@ def test_the_ledger_accepts_what_was_seeded(seeded: dict[str, Any]) -> None:
 
 
 def test_conversations_say_what_their_rows_sum_up_to(seeded: dict[str, Any]) -> None:
-    conversations = Conversation.objects.annotate(
-        messages_there=Count("messages", distinct=True), newest=Max("completions__id")
-    )
     costs = dict(Completion.objects.values_list("conversation").annotate(total=Sum("cost")))
-    ids: dict[Any, set[Any]] = defaultdict(set)
-    for owner, id in Message.objects.values_list("conversation", "pk"):
-        ids[owner].add(id)
-    for conversation in conversations:
-        assert conversation.message_count == conversation.messages_there
+    newest = dict(Completion.objects.order_by("id").values_list("conversation", "id"))
+    messages: dict[UUID, set[UUID]] = defaultdict(set)
+    for owner, id in Message.objects.values_list("conversation", "id"):
+        messages[owner].add(id)
+    for conversation in Conversation.objects.all():
+        assert conversation.message_count == len(messages[conversation.pk])
         assert conversation.cost == costs[conversation.pk]
-        assert conversation.last_completion_id == conversation.newest
-        assert conversation.head_id in ids[conversation.pk]
+        assert conversation.last_completion_id == newest[conversation.pk]
+        assert conversation.head_id in messages[conversation.pk]
         assert conversation.title
 
 
