@@ -13,7 +13,7 @@ from chatapi.demo.people import Tenant
 from chatapi.demo.population import Size, draft_conversations
 from chatapi.demo.rows import Ids, Milliseconds
 from chatapi.demo.tables import Rows
-from chatapi.demo.texts import LANGUAGES, Texts, draw
+from chatapi.demo.texts import LANGUAGES, draw, texts_by_language
 from chatapi.demo.threads import HistoryRows, Surroundings, Thread
 
 BATCH = 10_000
@@ -36,7 +36,7 @@ def make_history(plan: Plan) -> Iterator[Rows]:
     """Yield the rows of all conversations, batch by batch, then what they sum up to."""
     random = Random(plan.seed)  # noqa: S311 (nothing secret)
     ids = Ids(random)
-    texts = {language: Texts(language, plan.seed) for language in LANGUAGES}
+    texts = texts_by_language(plan.seed)
     reviewers = {tenant.id: tenant.reviewers for tenant in plan.tenants}
     drafts = draft_conversations(plan.size, plan.tenants, random)
     rows = HistoryRows()

@@ -2,7 +2,8 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -59,7 +60,8 @@ class Original(NamedTuple):
     words: str = ""
 
 
-def draw_pictures() -> list[Original]:
+@cache
+def draw_pictures() -> Sequence[Original]:
     """Draw receipts as PNG and landscapes as JPEG."""
     receipts = [_picture(f"receipt-{n}.png", "PNG", _paper(text), text) for n, text in enumerate(_RECEIPTS)]
     return receipts + [_picture(f"photo-{n}.jpg", "JPEG", _landscape(n), "") for n in range(4)]
@@ -101,7 +103,8 @@ def _render(purpose: Any, side: int) -> Callable[[Path, Path], str]:
     )
 
 
-def synthesize_questions() -> list[Original]:
+@cache
+def synthesize_questions() -> Sequence[Original]:
     """Make sounds of a melody that stands for each word, as WAV."""
     sounds = []
     for number, words in enumerate(_SAID):
@@ -126,7 +129,8 @@ def synthesize_questions() -> list[Original]:
     return sounds
 
 
-def synthesize_answers() -> list[Original]:
+@cache
+def synthesize_answers() -> Sequence[Original]:
     """Make spoken answers as they come in streams: samples without a header."""
     sounds = []
     for number, words in enumerate(_ANSWERED):
@@ -154,7 +158,7 @@ def synthesize_answers() -> list[Original]:
     return sounds
 
 
-def write_documents() -> list[Original]:
+def write_documents() -> Sequence[Original]:
     lines = "\n".join(f"2026-0{n}-01,{n * 1200},{n * 340}" for n in range(1, 10))
     return [
         Original("figures.csv", "text/plain", f"month,revenue,cost\n{lines}\n".encode()),

@@ -54,7 +54,7 @@ def has_history() -> bool:
 def seed_history(wishes: Wishes, say: Say) -> Seeded:
     """Make a history. If it breaks off, begin again with a new database: its sums are written last."""
     is_large, is_first = wishes.messages >= LARGE, not has_history()
-    plan, credentials = _prepare(wishes)
+    plan, credentials = prepare(wishes)
     make = produce if is_large else make_history
     with bulk_loading() if is_large and is_first else nullcontext():
         counts = _write(make(plan), wishes.messages, say)
@@ -65,7 +65,7 @@ def seed_history(wishes: Wishes, say: Say) -> Seeded:
     return Seeded(counts, credentials)
 
 
-def _prepare(wishes: Wishes) -> tuple[Plan, Credentials]:
+def prepare(wishes: Wishes) -> tuple[Plan, Credentials]:
     """Make what the history refers to: people, keys, prices, accounts and files."""
     begin = wishes.until - SPAN
     with transaction.atomic():

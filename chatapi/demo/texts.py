@@ -4,7 +4,7 @@ Sentences are made once and drawn again and again: to make one costs ten times a
 Numbers and names make each text its own; the names are so many that each of them is rare.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -95,6 +95,11 @@ class Texts:
         return template
 
 
+@lru_cache(maxsize=1)
+def texts_by_language(seed: int) -> dict[str, Texts]:
+    return {language: Texts(language, seed) for language in LANGUAGES}
+
+
 def _name(random: Random) -> str:
     return "".join(random.choices(_SYLLABLES.split(), k=random.randint(2, 4))).capitalize()
 
@@ -102,7 +107,3 @@ def _name(random: Random) -> str:
 def draw(random: Random, weights: dict[str, int]) -> str:
     """Draw one of the keys, as often as its weight says."""
     return random.choices(list(weights), weights=list(weights.values()))[0]
-
-
-def pick(random: Random, items: Sequence[str]) -> str:
-    return items[int(len(items) * random.random())]

@@ -249,8 +249,8 @@ class Thread:
         title, titled_by = self._title()
         tags = random.sample(_TAGS, random.randint(1, 3)) if random.random() < 0.08 else []
         is_shared = random.random() < (0.01 if owner.key_id else 0.2)
-        is_deleted = random.random() < 0.02 and draft.messages < LONG
-        deleted_at = random.randint(max(self._now, draft.until - KEPT), draft.until) if is_deleted else None
+        is_deleted = random.random() < 0.03 and draft.messages < LONG
+        kept = int((draft.until - max(self._now, draft.until - KEPT)) * random.random())
         self._rows.conversations.append(
             (
                 self._id,
@@ -264,7 +264,7 @@ class Thread:
                 titled_by,
                 as_json(self._metadata),
                 as_json(tags),
-                int(random.random() < 0.02),
+                int(random.random() < 0.03),
                 int(random.random() < 0.09),
                 self._count,
                 self._cost,
@@ -273,7 +273,7 @@ class Thread:
                 self._last_completion,
                 time_text(draft.begin),
                 time_text(self._now),
-                None if deleted_at is None else time_text(deleted_at),
+                time_text(draft.until - kept) if is_deleted else None,
             )
         )
         workspace = UUID(owner.workspace_id)
