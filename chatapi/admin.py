@@ -66,6 +66,7 @@ class RequestRecordAdmin(ReadOnlyAdmin):
     )
     list_filter = (OutcomeFilter, PeriodFilter)
     list_select_related = ("workspace",)
+    sortable_by = ("at",)  # by anything else a million rows would be sorted
     search_fields = ("pk",)  # only to get a search box: see get_search_results
     search_help_text = (
         "req_…, chatcmpl-… or proj_… id, a client's own x-request-id, the start of a key, a workspace"

@@ -67,7 +67,8 @@ class RequestRecord(models.Model):
     that comes after its workspace was deleted must not keep all others that are written with it from being
     stored, and writing them must lock nothing.
 
-    `user` is who called in a session; `status` is null where nothing was answered.
+    `user` is who called in a session; `status` is null where nothing was answered. What most records lack has
+    a default in the database, so that they need not say it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -85,18 +86,18 @@ class RequestRecord(models.Model):
         db_index=False,
         related_name="+",
     )
-    end_user = models.CharField(max_length=END_USER_LENGTH)
+    end_user = models.CharField(max_length=END_USER_LENGTH, db_default="")
     key_prefix = models.CharField(max_length=20, help_text="Kept when the key is deleted.")
     method = models.CharField(max_length=16)
     route = models.CharField(max_length=200, help_text="Empty where the service has none.")
     model = models.CharField(max_length=200)
     completion_id = models.CharField(max_length=48, help_text="As clients see it.")
     status = models.PositiveSmallIntegerField(null=True)
-    code = models.CharField(max_length=64)
-    param = models.CharField(max_length=200)
-    upstream_failure = models.CharField(max_length=16)
+    code = models.CharField(max_length=64, db_default="")
+    param = models.CharField(max_length=200, db_default="")
+    upstream_failure = models.CharField(max_length=16, db_default="")
     milliseconds = models.PositiveBigIntegerField()
-    client_request_id = models.CharField(max_length=128)
+    client_request_id = models.CharField(max_length=128, db_default="")
 
     class Meta:
         verbose_name = "request"

@@ -187,8 +187,8 @@ def _build_insert(model: type[models.Model], names: tuple[str, ...], count: int,
     others = [
         field
         for field in model._meta.concrete_fields
-        # PostgreSQL numbers rows only where nothing is said of their number
-        if field.name not in names and not isinstance(field, models.AutoField)
+        # the database fills these in, which is cheaper; PostgreSQL numbers rows only where nothing is said
+        if field.name not in names and not (isinstance(field, models.AutoField) or field.has_db_default())
     ]
     columns = [_column(model, name) for name in (*names, *(field.name for field in others))]
     places = f"({', '.join([_placeholder()] * len(columns))})"

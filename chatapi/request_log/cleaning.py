@@ -78,6 +78,8 @@ def clean_param(param: str | None) -> str:
 
 
 def clean_client_request_id(sent: bytes) -> str:
+    if not sent:
+        return ""
     text = sent.decode("latin-1")
     if not _CLIENT_REQUEST_ID.fullmatch(text) or redact(text, _NOTHING_KNOWN) != text:
         return ""

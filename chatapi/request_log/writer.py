@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
@@ -71,7 +72,8 @@ class RequestWriter:
         if keeps_rows:
             unauthenticated = batch.unauthenticated + len(batch.unidentified) - len(found)
             with transaction.atomic():
-                insert_rows(RequestRecord, rows)
+                for _, alike in groupby(sorted(rows, key=len), len):
+                    insert_rows(RequestRecord, list(alike))
                 _count(Kind.UNAUTHENTICATED, unauthenticated)
                 _count(Kind.LOST, batch.lost)
 
@@ -93,18 +95,16 @@ class RequestWriter:
         return rows, lines
 
     def _owner(self, who: CallPrincipal) -> "_Owner":
-        prefix, user = self._prefixes.get(who.key_id, ""), who.owner_id
+        user = who.owner_id
         return _Owner(
             {
                 "workspace": who.workspace_id,
                 "api_key": who.key_id,
-                "user": user,
-                "end_user": who.end_user,
-                "key_prefix": prefix,
+                "key_prefix": self._prefixes.get(who.key_id, ""),
             },
+            {"user": user, "end_user": who.end_user},
             format_id(PROJECT, who.workspace_id),
             format_id(KEY, who.key_id) if who.key_id else "",
-            prefix,
             format_user_id(user) if user else "",
         )
 
@@ -120,19 +120,19 @@ class RequestWriter:
 
 
 class _Owner(NamedTuple):
-    """Whose a call is: columns of the row, and what the line says."""
+    """Whose a call is: columns of the row, those that most leave out, and what the line says."""
 
     columns: Row
+    rare_columns: Row
     workspace: str
     key: str
-    key_prefix: str
     user: str
 
 
 def _row(call: CallRecord, owner: _Owner, model: str) -> Row:
     status, sent_id = call.status, call.client_request_id
     is_failure = call.code is not None or (status is not None and status >= 400)
-    return {
+    row = {
         "id": call.id,
         **owner.columns,
         "method": clean_method(call.method),
@@ -140,12 +140,17 @@ def _row(call: CallRecord, owner: _Owner, model: str) -> Row:
         "model": model,
         "completion_id": call.completion_id or "",
         "status": status,
-        "code": clean_code(call) if is_failure else "",
-        "param": clean_param(call.param) if call.param else "",
-        "upstream_failure": call.upstream_failure or "",
         "milliseconds": call.milliseconds,
-        "client_request_id": clean_client_request_id(sent_id) if sent_id else "",
     }
+    if is_failure or sent_id or owner.user or owner.rare_columns["end_user"]:
+        row |= {
+            **owner.rare_columns,
+            "code": clean_code(call) if is_failure else "",
+            "param": clean_param(call.param),
+            "upstream_failure": call.upstream_failure or "",
+            "client_request_id": clean_client_request_id(sent_id),
+        }
+    return row
 
 
 def _identify(calls: Sequence[CallRecord]) -> list[CallRecord]:
@@ -190,7 +195,7 @@ class CallLine(msgspec.Struct, omit_defaults=True):
 
 
 def _line(row: Row, owner: _Owner) -> CallLine:
-    id = row["id"]
+    id, say = row["id"], row.get
     return CallLine(
         moment_of(id),
         format_id(REQUEST, id),
@@ -199,15 +204,15 @@ def _line(row: Row, owner: _Owner) -> CallLine:
         row["status"],
         row["milliseconds"],
         owner.workspace,
-        row["code"],
-        row["param"],
+        say("code", ""),
+        say("param", ""),
         owner.key,
-        owner.key_prefix,
+        row["key_prefix"],
         owner.user,
         row["model"],
         row["completion_id"],
-        row["upstream_failure"],
-        row["client_request_id"],
+        say("upstream_failure", ""),
+        say("client_request_id", ""),
     )
 
 
