@@ -77,7 +77,7 @@ class CompletionsEndpoint(RateLimitedEndpoint):
         idempotency_key = _idempotency_key(scope)
         raw = await read_body(scope, receive, self._max_body)
         request = await self._parse(raw)
-        call.model = self._service.registry.default.id if request.model is None else request.model
+        call.model = self._service.served_model(request)
         log = await self._service.start_completion(
             caller,
             allowance,
@@ -161,7 +161,7 @@ def _note_end(call: CallRecord, end: Entry) -> None:
 
 
 def _note_failure(call: CallRecord, failure: Failure) -> None:
-    call.fail(failure.code, failure.param, failure.upstream_failure or "")
+    call.fail(failure.code, failure.param, failure.upstream_failure)
 
 
 async def _send_failure(send: Sender, failure: Failure, log: EventLog) -> None:

@@ -276,6 +276,13 @@ class CompletionService:
         attaching = Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
         return wait_until_attached(attaching, settings.CHATAPI_MEDIA_WAIT_SECONDS + WRITE_SECONDS)
 
+    def served_model(self, request: CompletionRequest) -> str | None:
+        """Return the id of the model that a request asks for; None if it is not served."""
+        if request.model is None:
+            return self.registry.default.id
+        spec = self.registry.find(request.model)
+        return None if spec is None else spec.id
+
     def _spec_of(self, request: CompletionRequest) -> ModelSpec:
         if request.model is None:
             return self.registry.default

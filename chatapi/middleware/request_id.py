@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from accounts.credentials import find_credentials
 from accounts.secret_digests import digest_of
 from chatapi.request_log.recorder import Recorder
+from chatapi.request_log.routes import PATH_LENGTH
 from core.exceptions import Internal
 from core.http.call_record import CLIENT_DISCONNECTED, SCOPE_KEY, CallRecord
 from core.ids import REQUEST, new_id
@@ -32,7 +33,7 @@ class RequestId:
             return
         id = new_id()
         header = (b"x-request-id", _PREFIX + id.hex.encode())
-        path, method = scope["path"], scope["method"]
+        path, method = scope["path"][:PATH_LENGTH], scope["method"]
         # browsers ask for the options of a call without credentials: it is none yet
         if not (path.startswith(API_PREFIX) or path == NATIVE_PATH) or method == "OPTIONS":
             await self._application(scope, receive, _with_header(send, header))

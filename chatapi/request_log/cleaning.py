@@ -10,30 +10,23 @@ from http import HTTPMethod
 
 from rest_framework import serializers
 
-from billing.audio_models import AUDIO_MODELS
 from chatapi.request_log.routes import path_arguments
 from core.http.call_record import CallRecord
 from core.http.query_parameters import known_parameters
 from core.known_secrets import KnownSecrets
 from core.redaction import redact
-from engines.served_models import current_registry
 
 UPSTREAM_CODES = frozenset(
     {
-        # what the engines say
-        *("answer_timeout", "answer_too_long", "audio_not_found", "context_length_exceeded"),
-        *("engine_crashed", "engine_unavailable", "invalid_value", "media_timeout", "media_too_large"),
-        *("model_unpriced", "rate_limit_exceeded", "speech_failed", "unstorable", "cancelled", "interrupted"),
-        *("upstream_authentication", "upstream_error", "upstream_incomplete", "upstream_timeout"),
-        "upstream_unreachable",
-        # what OpenAI and those that speak like it say
         *("bad_gateway", "billing_hard_limit_reached", "content_filter", "content_policy_violation"),
-        *("gateway_timeout", "insufficient_quota", "internal_error", "internal_server_error"),
-        *("invalid_api_key", "invalid_image", "invalid_prompt", "invalid_request_error", "invalid_type"),
-        *("model_not_found", "overloaded", "overloaded_error", "server_error", "service_unavailable"),
-        *("timeout", "unknown_parameter", "unsupported_parameter", "unsupported_value"),
+        *("context_length_exceeded", "gateway_timeout", "insufficient_quota", "internal_error"),
+        *("internal_server_error", "invalid_api_key", "invalid_image", "invalid_prompt"),
+        *("invalid_request_error", "invalid_type", "invalid_value", "model_not_found", "overloaded"),
+        *("overloaded_error", "rate_limit_exceeded", "server_error", "service_unavailable", "timeout"),
+        *("unknown_parameter", "unsupported_parameter", "unsupported_value", "upstream_authentication"),
     }
 )
+"""What is believed of an upstream that answers with an error. Where it fails otherwise, the code is ours."""
 OTHER_UPSTREAM_CODE = "upstream_error"
 _HEADERS = ("Authorization", "Idempotency-Key", "OpenAI-Project", "X-Workspace-Id", "X-Session-Token")
 _METHODS = frozenset(HTTPMethod)
@@ -41,6 +34,7 @@ _KEYS = ("detail", "file", "role", "type")
 """What tells objects apart, or is read by hand."""
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9][\w.:=@/+-]{0,127}", re.ASCII)
+_PLAIN_ID = re.compile(r"(?:req_)?[0-9a-f-]{8,64}", re.ASCII)
 _STEP = re.compile(r"\.?(?P<name>[\w-]+)|\[(?P<index>\d{1,6})\]", re.ASCII)
 _NOTHING_KNOWN = KnownSecrets()
 """Who sends our own secrets to see which are masked would learn from it whether a guess is right."""
@@ -53,16 +47,9 @@ def clean_method(method: str) -> str:
 def clean_code(call: CallRecord) -> str:
     """Return why a call failed; of what an upstream says only what is known."""
     code = call.code or (f"status_{call.status}" if (call.status or 0) >= 400 else "")
-    if call.upstream_failure is not None and code not in UPSTREAM_CODES:
+    if call.upstream_failure == "status" and code not in UPSTREAM_CODES:
         return OTHER_UPSTREAM_CODE
     return code if _CODE.fullmatch(code) else ""
-
-
-def clean_model(name: str | None) -> str:
-    """Return a model's id if it is served: any other may be whatever a client sent."""
-    if name is None:
-        return ""
-    return name if name in _AUDIO_MODELS or current_registry().find(name) else ""
 
 
 def clean_param(param: str | None) -> str:
@@ -81,12 +68,11 @@ def clean_client_request_id(sent: bytes) -> str:
     if not sent:
         return ""
     text = sent.decode("latin-1")
+    if _PLAIN_ID.fullmatch(text):  # most are, and to look for keys takes five times as long as all else
+        return text
     if not _CLIENT_REQUEST_ID.fullmatch(text) or redact(text, _NOTHING_KNOWN) != text:
         return ""
     return text
-
-
-_AUDIO_MODELS = frozenset(AUDIO_MODELS.values())
 
 
 @cache

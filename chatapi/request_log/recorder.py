@@ -107,6 +107,8 @@ class Recorder:
             self._is_awake = False
             flushed = _take(self._flushes)
             self._write()
+            if flushed:  # at the end above all, when nothing may follow
+                connection.close()
             for event in flushed:
                 event.set()
 
@@ -119,6 +121,8 @@ class Recorder:
             unauthenticated - self._stored_unauthenticated,
             lost - self._stored_lost,
         )
+        if not any(batch):
+            return
         try:
             self._store(batch)
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, path, resolve
 
 PATH_LENGTH = 300
-"""A longer path is none of ours, and would take long to look up."""
+"""A longer path is none of ours: no more of it is kept, or looked up."""
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _endpoints: dict[str, URLPattern] = {}
 
@@ -23,7 +23,7 @@ def add_endpoint_routes(patterns: Iterable[str], view: Callable[..., Any]) -> No
 @lru_cache(2048)
 def route_of(path: str) -> str:
     """Return the template of the route that serves a path; empty if none does."""
-    if len(path) > PATH_LENGTH:
+    if len(path) >= PATH_LENGTH:
         return ""
     for pattern, endpoint in _endpoints.items():
         if endpoint.resolve(path.removeprefix("/")):

@@ -21,7 +21,6 @@ from chatapi.request_log.cleaning import (
     clean_client_request_id,
     clean_code,
     clean_method,
-    clean_model,
     clean_param,
 )
 from chatapi.request_log.recorder import Batch, Recorder
@@ -80,16 +79,13 @@ class RequestWriter:
     def _format(self, calls: Iterable[CallRecord]) -> "tuple[list[Row], list[CallLine]]":
         """Return a row and a line for each call. What many have in common is made once."""
         owners: dict[int, _Owner] = {}
-        names: dict[str | None, str] = {None: ""}
         rows, lines = list[Row](), list[CallLine]()
         for call in calls:
             who = call.principal
             if who is None:
                 continue
             owner = owners.get(id(who)) or owners.setdefault(id(who), self._owner(who))
-            if call.model not in names:
-                names[call.model] = clean_model(call.model)
-            row = _row(call, owner, names[call.model])
+            row = _row(call, owner)
             rows.append(row)
             lines.append(_line(row, owner))
         return rows, lines
@@ -129,7 +125,7 @@ class _Owner(NamedTuple):
     user: str
 
 
-def _row(call: CallRecord, owner: _Owner, model: str) -> Row:
+def _row(call: CallRecord, owner: _Owner) -> Row:
     status, sent_id = call.status, call.client_request_id
     is_failure = call.code is not None or (status is not None and status >= 400)
     row = {
@@ -137,7 +133,7 @@ def _row(call: CallRecord, owner: _Owner, model: str) -> Row:
         **owner.columns,
         "method": clean_method(call.method),
         "route": route_of(call.path),
-        "model": model,
+        "model": call.model or "",
         "completion_id": call.completion_id or "",
         "status": status,
         "milliseconds": call.milliseconds,

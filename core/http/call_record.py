@@ -35,7 +35,7 @@ class CallRecord:
     """One call. What clients and upstreams say in it is cleaned before it is stored or logged.
 
     `status` is None while nothing was answered. `secret_digest` is only of a secret that nobody looked up.
-    `upstream_failure` is empty where another may have said the code, and None where it is our own.
+    `model` is one that is served.
     """
 
     __slots__ = (

@@ -166,7 +166,7 @@ def _read_error(argument: str) -> EngineError:
     status = int(number)
     if not 400 <= status < 600:
         raise ValueError(argument)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"upstream_failure": "status"}  # as of one that answers so
     rest = rest.strip()
     while found := _ERROR_FIELD.match(rest):
         name, value = found.groups()
