@@ -10,6 +10,7 @@ from http import HTTPMethod
 
 from rest_framework import serializers
 
+from chatapi.completions.schemas.parameters import CONTEXT_NAMES
 from chatapi.request_log.routes import path_arguments
 from core.http.call_record import CallRecord
 from core.http.query_parameters import known_parameters
@@ -79,7 +80,7 @@ def clean_client_request_id(sent: bytes) -> str:
 def known_names() -> frozenset[str]:
     """Return the names of all fields, query parameters and headers of the API."""
     fields = {name for kind in _all_serializers(serializers.Serializer) for name in _fields_of(kind)}
-    return frozenset({*fields, *known_parameters(), *path_arguments(), *_HEADERS, *_KEYS})
+    return frozenset({*fields, *known_parameters(), *path_arguments(), *CONTEXT_NAMES, *_HEADERS, *_KEYS})
 
 
 def _fields_of(kind: type[serializers.Serializer]) -> Iterable[str]:  # type: ignore[type-arg]

@@ -1,5 +1,6 @@
 """Records of calls beside the calls themselves: lists, deletion, and a recorder under load."""
 
+import ast
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from pytest_django import Settings
 from accounts.deletion import delete_user, delete_workspace
 from accounts.keys.validation import principal_of_secret
 from accounts.models import User
+from chatapi.env import ROOT
 from chatapi.models import RequestCount, RequestRecord
 from chatapi.request_log import deletion
 from chatapi.request_log.cleaning import clean_client_request_id, clean_param
@@ -160,12 +162,27 @@ def test_the_list_is_filtered_by_time(admin: Client, alice: Person) -> None:
         ("Idempotency-Key", "Idempotency-Key"),
         ("conversation_id", "conversation_id"),
         ("after", "after"),
+        ("context.parent_message_id", "context.parent_message_id"),
         ("stream_options.include_usage", "stream_options.include_usage"),
         ("", ""),
     ],
 )
 def test_of_a_path_only_names_of_the_api_are_stored(param: str, stored: str) -> None:
     assert clean_param(param) == stored
+
+
+def test_each_name_that_an_error_can_be_about_is_known() -> None:
+    for package in ("accounts", "billing", "chatapi", "conversations", "core", "engines", "media"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.keyword)
+                    and node.arg == "param"
+                    and isinstance(node.value, ast.Constant)
+                    and isinstance(node.value.value, str)
+                ):
+                    param = node.value.value
+                    assert clean_param(param) == (param or ""), f"{path}: {param}"
 
 
 @pytest.mark.parametrize(
