@@ -74,7 +74,7 @@ API: dict[str, Row] = {
     "GET /v1/requests/<str:request_id>": HISTORY,
     "POST /v1/invitations/accept": Row("account", body={"token": "{invitation}"}, answers=(200, 409)),
     # --- history
-    "GET /v1/search": HISTORY,
+    "GET /v1/search": Row("history.read", query="q=sea"),
     "GET /v1/conversations": HISTORY,
     "POST /v1/conversations": Row("history.write", body={"title": "New"}),
     "POST /v1/conversations/bulk": Row("history.write", body=BULK, answers=(404,)),

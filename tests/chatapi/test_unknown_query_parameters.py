@@ -47,7 +47,7 @@ def test_each_list_names_what_it_does_not_know_and_takes_what_clients_send(alice
     for path, known in lists(alice).items():
         taken = browser.get(f"{path}?{known}").json()
         assert "error" not in taken or taken["error"]["param"] == "page", (path, taken)
-        for unknown in ("q", "limits", "limit[]", "metadata", "ordér", "\x00"):
+        for unknown in ("words", "limits", "limit[]", "metadata", "ordér", "\x00"):
             refused = browser.get(path, {unknown: "1"})
             error: Any = refused.json()["error"]
             assert (refused.status_code, error["param"], error["code"]) == (
