@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -13,13 +13,15 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from conversations.asset_holds import hold_id
+from conversations.completion_request import DialectName
 from conversations.deletion import delete_conversations, history_counts
 from conversations.models import Completion, Conversation, Message
 from conversations.selectors import blobs_in
 from conversations.thread_layout import lay_out_thread, present_part
-from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
+from core.admin import FixedFilter, MadeFilter, ReadOnlyAdmin, link_column, link_to
 from core.admin_rights import may_view
 from core.ids import COMPLETION, CONVERSATION, MESSAGE
+from engines.events import FinishReason
 from engines.models_file import ModelsFileError
 from engines.served_models import current_registry
 from media.admin import FILES_WITHHELD
@@ -61,7 +63,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "created_at",
         "updated_at",
     )
-    list_filter = (DeletedFilter, "created_at", "updated_at")
+    list_filter = (DeletedFilter, MadeFilter, "updated_at")
     list_select_related = ("workspace",)
     search_fields = ("title", "end_user", "workspace__name")
     search_help_text = "Title, end user, workspace, or conv_… id"
@@ -149,12 +151,18 @@ def _withheld_files(messages: list[Message]) -> list[str]:
     return [] if may_view(Asset) or not any(blobs_in(messages)) else [FILES_WITHHELD]
 
 
+class FinishFilter(FixedFilter):
+    title = "finish reason"
+    parameter_name = "finish_reason"
+    values = get_args(FinishReason)
+
+
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     Media = ThreadStyle
     id_prefix = MESSAGE
     list_display = ("public_id", "role", "conversation", "finish_reason", "created_at")
-    list_filter = ("role", "finish_reason", "created_at")
+    list_filter = ("role", FinishFilter, MadeFilter)
     list_select_related = ("conversation",)
     search_fields = ("=tool_call_id", "=name", "conversation__title")
     search_help_text = "Tool call id, name, conversation's title, or msg_… id"
@@ -207,6 +215,11 @@ class ServedByFilter(FixedFilter):
             return []
 
 
+class DialectFilter(FixedFilter):
+    title = parameter_name = "dialect"
+    values = get_args(DialectName)
+
+
 @admin.register(Completion)
 class CompletionAdmin(ReadOnlyAdmin):
     id_prefix = COMPLETION
@@ -221,7 +234,7 @@ class CompletionAdmin(ReadOnlyAdmin):
         "workspace",
         "created_at",
     )
-    list_filter = ("state", ServedByFilter, "dialect", "usage_estimated", "created_at")
+    list_filter = ("state", ServedByFilter, DialectFilter, "usage_estimated", MadeFilter)
     list_select_related = ("workspace",)
     search_fields = ("=model", "workspace__name", "=idempotency_key")
     search_help_text = "Model, workspace, idempotency key, or chatcmpl-… id"

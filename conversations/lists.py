@@ -115,7 +115,9 @@ def running_completions(conversations: Collection[Conversation]) -> dict[UUID, U
         state=Completion.State.IN_PROGRESS,
         conversation__in=[row.pk for row in conversations],
     )
-    return dict(running.order_by("pk").values_list("conversation", "pk"))
+    # sorted here: for the order's sake SQLite would read all completions of the workspace
+    found = sorted(running.values_list("pk", "conversation"))
+    return {conversation: completion for completion, conversation in found if conversation is not None}
 
 
 def _time(seconds: int | None) -> datetime | None:

@@ -165,12 +165,13 @@ def _delete_permanently(who: Principal, named: NamedConversations) -> list[Conve
         running = Completion.objects.filter(
             workspace_id=who.workspace_id, state=Completion.State.IN_PROGRESS, conversation__in=ids
         )
-        busy = running.order_by("pk").values_list("conversation", flat=True).first()
-        if busy is not None:
+        # the first of few: for an order's sake SQLite would read all completions of the workspace
+        busy = min(running.values_list("pk", "conversation"), default=None)
+        if busy is not None and busy[1] is not None:
             raise Conflict(
                 "An answer is being made in this conversation. Cancel it, or wait for its end, before the "
                 "conversation is deleted permanently.",
-                param=_param_of(busy, named),
+                param=_param_of(busy[1], named),
                 code="in_progress",
             )
         delete_conversations(Conversation.objects.filter(workspace_id=who.workspace_id, pk__in=ids))

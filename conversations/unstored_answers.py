@@ -1,6 +1,7 @@
 """Answers that are being made, as messages not stored yet: their ids are known, and where they belong."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from uuid import UUID
 
 from msgspec import structs
@@ -19,7 +20,9 @@ def unstored_answers(conversation: Conversation) -> list[Message]:
         conversation=conversation,
         state=Completion.State.IN_PROGRESS,
     )
-    return [answer for completion in running.order_by("id") for answer in _answers_of(completion)]
+    # sorted here: for the order's sake SQLite would read all completions of the workspace
+    in_order = sorted(running, key=attrgetter("id"))
+    return [answer for completion in in_order for answer in _answers_of(completion)]
 
 
 def _answers_of(completion: Completion) -> Iterable[Message]:

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
-from core.admin import FixedFilter, ReadOnlyAdmin, link_column, link_to
+from core.admin import FixedFilter, MadeFilter, ReadOnlyAdmin, link_column, link_to
 from core.admin_rights import may_view, name_of
 from core.ids import FILE
 from media.file_library import PURPOSES
@@ -160,7 +160,6 @@ class RenditionAdmin(ReadOnlyAdmin):
     search_fields = ("asset__sha256", "asset__workspace__name", "error")
     search_help_text = "The file's SHA-256, its workspace, or the error"
     ordering = ("-due_at", "id")
-    date_hierarchy = None
     actions = ("make_again",)
     fields = ("of", "kind", "state", "attempts", "error", "media_type", "size", "due_at", "words")
     readonly_fields = ("of", "words")
@@ -202,7 +201,7 @@ class FileAdmin(ReadOnlyAdmin):
         "created_at",
         "expires_at",
     )
-    list_filter = (PurposeFilter, "created_at", "expires_at")
+    list_filter = (PurposeFilter, MadeFilter, "expires_at")
     list_select_related = ("workspace", "asset")
     search_fields = ("filename", "asset__sha256", "workspace__name", "user__email")
     search_help_text = "Name, SHA-256, workspace, user, or file-… id"

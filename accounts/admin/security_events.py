@@ -27,7 +27,6 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     search_fields = ("pk",)  # only to get a search box: see get_search_results
     search_help_text = "A user's e-mail address or a part of it, a client's address, or the start of a key."
     ordering = ("-at", "-id")
-    date_hierarchy = None  # it would read the whole table
     paginator = BoundedPaginator
     fields = (
         *("id", "at", "kind", "user_link", "by_link", "address", "user_agent"),

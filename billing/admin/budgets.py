@@ -49,7 +49,6 @@ class BudgetAdmin(MoneyAdmin):
     list_filter = ("period", ("key_id", admin.EmptyFieldListFilter))
     search_help_text = "Workspace by name or id, or key's id"
     id_fields = ("pk", "workspace_id", "key_id")
-    date_hierarchy = None
     fields = ("in_usd", "period", "workspace", "workspace_id", "key", "id")
     can_add = True
     action_pages: ClassVar = {"Change": "limit", "Remove": "removal"}

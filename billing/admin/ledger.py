@@ -33,7 +33,7 @@ from billing.admin.money_admin import MoneyAdmin
 from billing.completion_finder import find_charged_completion
 from billing.models import NO_WORKSPACE, Account, Charge, Entry, Price, Transaction
 from billing.units import UNITS
-from core.admin import link_column, link_to
+from core.admin import MadeFilter, link_column, link_to
 from core.admin_rights import may_view
 from core.ids import COMPLETION, format_id
 
@@ -41,7 +41,7 @@ from core.ids import COMPLETION, format_id
 @admin.register(Transaction)
 class TransactionAdmin(MoneyAdmin):
     list_display = ("at", "kind", "in_usd", "workspace", "reason", "done_by", "reference")
-    list_filter = ("kind", "created_at")
+    list_filter = ("kind", MadeFilter)
     search_help_text = "Workspace by name or id, chatcmpl-… or other id of what was charged for, reference"
     id_fields = ("pk", "charge_id", "workspace_id")
     text_lookups = ("reference",)
@@ -143,11 +143,10 @@ class ChargeAdmin(MoneyAdmin):
         "on_hold",
         "used",
     )
-    list_filter = ("state", "kind", "is_estimated", ("price_id", admin.EmptyFieldListFilter), "admitted_at")
+    list_filter = ("state", "kind", "is_estimated", ("price_id", admin.EmptyFieldListFilter), MadeFilter)
     search_help_text = "Workspace by name or id, chatcmpl-… or other id, key's or end-user token's id, model"
     id_fields = ("pk", "workspace_id", "key_id", "token_id")
     text_lookups = ("model",)
-    date_hierarchy = None  # a date hierarchy would read the whole table
     fields = (
         "id",
         "completion_made",

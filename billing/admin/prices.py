@@ -140,7 +140,6 @@ class PriceAdmin(MoneyAdmin):
     id_fields = ("pk",)
     text_lookups = ("model__icontains", "source__icontains")
     ordering = ("model", "-starts_at")
-    date_hierarchy = None
     fields = ("model", "state", "starts_at", "rates_of", "source", "created_at", "id")
     can_add = True
 

@@ -84,8 +84,6 @@ def _today() -> date:
 class UsageAdmin(MoneyAdmin):
     """The usage page, shown in place of a list of rows."""
 
-    date_hierarchy = None
-
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.changelist_view)
         return [path("", page, name="billing_usagerollup_changelist")]

@@ -114,7 +114,6 @@ class WalletAdmin(MoneyAdmin):
     search_help_text = "Workspace by name or id, or Stripe customer"
     text_lookups = ("stripe_customer",)
     ordering = ("-workspace_id",)
-    date_hierarchy = None
     fields = (
         "workspace",
         "workspace_id",

@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -6,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
@@ -13,6 +15,7 @@ from conversations.admin import ConversationAdmin
 from conversations.models import Completion, Conversation, Message
 from core.admin_rights import with_viewer
 from core.blob import Blob
+from core.ids import first_id_at
 from engines.messages import ImagePart, ToolCall
 from tests.support.history_rows import (
     NOON,
@@ -88,6 +91,28 @@ def test_what_is_deleted_and_can_be_restored_is_marked_and_filtered(reviewer: Cl
         assert re.findall(r'field-is_there"><img src="[^"]*icon-(\w+)', page) == marks, query
     assert "field-is_there" not in reviewer.get(CONVERSATIONS + "?deleted=maybe").text
     assert "Jan. 1, 2026" in reviewer.get(detail(gone)).text
+
+
+def test_conversations_are_filtered_by_when_they_were_made(reviewer: Client, alice: Person) -> None:
+    """By their ids: the time of a table's rows is in no index."""
+    conversation_of(alice, title="new")
+    conversation_of(alice, title="old", id=first_id_at(datetime(2026, 2, 28, 23, 59, tzinfo=UTC)))
+
+    def shown(made: str) -> set[str]:
+        page = reviewer.get(f"/admin/conversations/conversation/?made={made}").content.decode()
+        return {title for title in ("new", "old") if f">{title}</a>" in page}
+
+    assert shown("today") == shown("past+7+days") == {"new"}
+    assert shown(f"{timezone.now():%Y-%m}") == {"new"}
+    assert shown("2026-02") == {"old"}
+    assert (
+        shown("2026-03")
+        == shown("2026-13")
+        == shown("nonsense")
+        == shown("0001-01")
+        == shown("9999-12")
+        == set()
+    )
 
 
 def test_a_conversation_is_found_by_title_end_user_workspace_and_id(reviewer: Client, alice: Person) -> None:

@@ -1,5 +1,6 @@
 """A list of few completions goes through their conversations, not through all of the workspace."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from accounts.keys.validation import principal_of_secret
 from accounts.principal import Principal
 from conversations.completion_selectors import CompletionFilter, completion_page
+from conversations.lists import running_completions
 from conversations.models import Conversation
+from conversations.unstored_answers import unstored_answers
 from core.pagination import PageRequest
 from tests.support.history_rows import create_exchange
 from tests.support.people import Person, token_for
@@ -32,6 +35,11 @@ def plan_of(who: Principal, **wanted: Any) -> str:
     with CaptureQueriesContext(connection) as queries:
         page = completion_page(who, CompletionFilter(**wanted), PageRequest())
     assert len(page.items) == 1
+    return explained(queries)
+
+
+def explained(queries: CaptureQueriesContext) -> str:
+    """Return how the database runs the first of these queries."""
     explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
     with connection.cursor() as cursor:
         cursor.execute(explain + queries.captured_queries[0]["sql"].replace("%", "%%"))
@@ -51,3 +59,21 @@ def test_those_of_a_conversation_are_found_by_it(alice: Person, of_xavier: Conve
         plan = plan_of(principal_of_secret(secret), conversation_id=of_xavier.public_id)
         assert "conversations_completion_conversation_id" in plan, plan
         assert "completion_page" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    "find", [unstored_answers, lambda conversation: running_completions([conversation])], ids=["one", "many"]
+)
+def test_answers_being_made_are_found_among_those_alone(
+    find: Callable[[Conversation], object], alice: Person
+) -> None:
+    """Among a million messages, reading all completions of the workspace took half a second."""
+    conversation = create_exchange(alice).stored_conversation
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    with CaptureQueriesContext(connection) as queries:
+        find(conversation)
+    plan = explained(queries)
+    assert "completion_page" not in plan, plan
+    assert "completion_in_progress" in plan or "conversation_id" in plan, plan
