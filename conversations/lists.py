@@ -45,6 +45,9 @@ class ConversationFilters(Value, frozen=True):
     updated_before: int | None = None
 
     def select(self, rows: QuerySet[Conversation], workspace_id: UUID) -> QuerySet[Conversation]:
+        if self.state == Completion.State.IN_PROGRESS:  # few, and there is an index of them
+            running = Completion.objects.filter(workspace_id=workspace_id, state=self.state)
+            rows = rows.filter(last_completion__in=running.values("pk"))
         return labelled(rows.filter(self._condition), workspace_id, self.metadata, self.tags)
 
     @property
