@@ -34,7 +34,7 @@ _METHODS = frozenset(HTTPMethod)
 _KEYS = ("detail", "file", "role", "type")
 """What tells objects apart, or is read by hand."""
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9][\w.:=@/+-]{0,127}", re.ASCII)
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9][\w.:=-]{0,62}", re.ASCII)
 _PLAIN_ID = re.compile(r"(?:req_)?[0-9a-f-]{8,64}", re.ASCII)
 _STEP = re.compile(r"\.?(?P<name>[\w-]+)|\[(?P<index>\d{1,6})\]", re.ASCII)
 _NOTHING_KNOWN = KnownSecrets()

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
+from uuid import UUID
 
 from django.db import Error, connection
 
@@ -51,6 +52,7 @@ class Recorder:
         self._waiting, self._waiting_unidentified, self._delay = waiting, unidentified, delay
         self._calls: deque[CallRecord] = deque()
         self._unidentified: deque[CallRecord] = deque()
+        self._being_written: tuple[CallRecord, ...] = ()
         self._flushes: deque[threading.Event] = deque()
         # the loop adds to these, and the thread remembers how much of them it has stored
         self._unauthenticated = self._lost = 0
@@ -77,6 +79,10 @@ class Recorder:
         if not self._is_awake:
             self._wake()
 
+    def has(self, id: UUID) -> bool:
+        """Tell whether the record of this call waits, or is being written."""
+        return any(call.id == id for call in (*self._calls, *self._unidentified, *self._being_written))
+
     def flush(self, timeout: float) -> bool:
         """Write what waits; return whether that was done within so many seconds. It may have failed."""
         flushed = threading.Event()
@@ -87,12 +93,16 @@ class Recorder:
 
     def _wake(self) -> None:
         self._is_awake = True
-        if self._thread is None:
+        if not self._is_running:
             with self._lock:
-                if self._thread is None:
+                if not self._is_running:
                     self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
                     self._thread.start()
         self._has_work.set()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     # --- in the thread --------------------------------------------------------------------------
 
@@ -115,6 +125,7 @@ class Recorder:
     def _write(self) -> None:
         """Write what waits. What cannot be written is lost, and counted; of failures the first is logged."""
         unauthenticated, lost = self._unauthenticated, self._lost
+        self._being_written = (*self._calls, *self._unidentified)
         batch = Batch(
             _take(self._calls),
             _take(self._unidentified),
@@ -135,6 +146,8 @@ class Recorder:
         else:
             self._stored_unauthenticated, self._stored_lost = unauthenticated, lost
             self._has_failed = False
+        finally:
+            self._being_written = ()
 
 
 def _take(items: deque[T]) -> list[T]:

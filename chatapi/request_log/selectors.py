@@ -1,8 +1,5 @@
 """Reading records of calls."""
 
-import time
-from uuid import UUID
-
 from django.db.models import Q
 
 from accounts.ownership import made_by
@@ -15,8 +12,6 @@ from core.ids import REQUEST, parse_id
 
 FLUSH_SECONDS = 2.0
 """How long whoever asks for a record waits until those that wait are written."""
-JUST_NOW_SECONDS = 30.0
-"""A call that began longer ago, and has no record by now, is hardly about to get one."""
 
 
 def get_request(who: Principal, public_id: str) -> RequestRecord:
@@ -28,17 +23,12 @@ def get_request(who: Principal, public_id: str) -> RequestRecord:
     if id is not None:
         rows = RequestRecord.objects.filter(_visible_to(who), pk=id)
         found = rows.first()
-        if found is None and _is_of_just_now(id):
+        if found is None and call_recorder.has(id):
             call_recorder.flush(FLUSH_SECONDS)
             found = rows.first()
         if found is not None:
             return found
     raise NotFound("There is no record of such a request.", param="request_id")
-
-
-def _is_of_just_now(id: UUID) -> bool:
-    made_at = (id.int >> 80) / 1000  # in seconds; of what a client made up, in no year that there is
-    return abs(time.time() - made_at) < JUST_NOW_SECONDS
 
 
 def _visible_to(who: Principal) -> Q:

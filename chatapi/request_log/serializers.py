@@ -1,5 +1,7 @@
 """Records of calls as the API shows them."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
@@ -44,7 +46,7 @@ class RequestSerializer(serializers.Serializer[RequestRecord]):
     method = serializers.CharField(help_text="Its HTTP method, such as `POST`.")
     route = OptionalTextField(help_text="The path, with names for ids; null where there is none.")
     api_key = RequestKeySerializer(
-        source="of_key", allow_null=True, help_text="The key, also an end-user token's; null in a session."
+        source="of_key", allow_null=True, help_text="The key; null in a session, and for an end-user token."
     )
     model = OptionalTextField(help_text="The model that was asked for, if it is served.")
     completion_id = OptionalTextField(help_text="The answer that the call began or joined.")
@@ -61,3 +63,7 @@ class RequestSerializer(serializers.Serializer[RequestRecord]):
         source="milliseconds", help_text="How long it took, in milliseconds, to the end of the answer."
     )
     client_request_id = OptionalTextField(help_text="The `x-request-id` that the client sent.")
+
+    def to_representation(self, instance: RequestRecord) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        return shown if self.context["shows_key"] else {**shown, "api_key": None}

@@ -30,4 +30,7 @@ class RequestView(ApiView):
     )
     def get(self, request: Request, request_id: str) -> Response:
         NO_PARAMETERS.check(request.query_params)
-        return Response(RequestSerializer(get_request(principal_of(request), request_id)).data)
+        who = principal_of(request)
+        # a token's page is told nothing of the server's key
+        shown = RequestSerializer(get_request(who, request_id), context={"shows_key": who.token_id is None})
+        return Response(shown.data)

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from conversations.models import Conversation, SearchDocument
 from conversations.search.owners import owners_of, workspace_code
-from conversations.search.schema import DOCUMENTS
+from conversations.search.schema import CONVERSATIONS, DOCUMENTS
 from conversations.search.texts import (
     SearchedText,
     message_texts,
@@ -26,6 +26,19 @@ _BYTES_BESIDE = 12
 
 Place = tuple[UUID, UUID | None]
 """A conversation and its message, or None for its title."""
+
+
+def hold_conversations(ids: Iterable[UUID]) -> None:
+    """Keep these conversations from being deleted until the transaction ends; calls go on in them.
+
+    Else a document could be written of what is being deleted, and its words would stay.
+    """
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT FROM {CONVERSATIONS} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
+                [sorted(set(ids))],
+            )
 
 
 DocumentRow = tuple[int, UUID, UUID | None, str]

@@ -6,6 +6,7 @@ So what was deleted, changed or hidden a moment ago is not found, whatever the i
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from heapq import merge
+from itertools import islice, pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,15 +35,21 @@ from core.cursors import Cursors
 from core.ids import CONVERSATION, parse_id
 from core.pagination import CursorPage, PageRequest, no_such_position
 
-MAX_TAIL = 1000
-"""How many marks, the newest, a search looks through."""
+MAX_MARKS, MAX_TAIL = 20_000, 1000
+"""How many marks, the newest, a search looks through, and how many of its workspace."""
 MAX_CANDIDATES = 5000
 """How many documents that have the words a page looks at, whosoever they are."""
 MAX_READ = 500
 """How many messages a page reads at most, to see whether they say what is asked for."""
-READ_AT_ONCE = 100
+MAX_SIZE = 1_000_000
+"""How many characters of them it reads at most, roughly; those beyond ASCII take five times as long."""
+READ_AT_ONCE = 50
 """How many are read next if what was read first was not enough."""
-_STEPS = (200, 1000, MAX_CANDIDATES)
+MAX_MATCHES = 10
+"""How many texts of a message are shown."""
+_STEPS = (0, 200, 1000, MAX_CANDIDATES)
+MAX_BEGINNINGS = 4
+"""How many beginnings of words are asked of the index: each is a search of its own."""
 _LAST = 2**63 - 1
 _NOWHERE = UUID(int=0)
 
@@ -82,8 +89,8 @@ class SearchPage(CursorPage[Hit]):
 def search(who: Principal, query: SearchQuery, page: PageRequest, filters: ConversationFilters) -> SearchPage:
     """Search in what the caller sees. Raises `BadRequest` for an `after` that is none."""
     cursors = Cursors("search", who.workspace_id, who.owner_name, query, filters)
-    below = _LAST if page.after is None else _position_of(page.after, who, cursors)
-    tail = _Tail(_selected(who, filters))
+    below = _LAST if page.after is None else _position_of(page.after, who, cursors, filters)
+    tail = _Tail(who.workspace_id, _selected(who, filters))
     candidates = merge(
         (place for place in tail.places if place.position < below),
         _indexed(who, query, filters, below, tail),
@@ -109,13 +116,15 @@ def _selected(who: Principal, filters: ConversationFilters) -> QuerySet[Conversa
     return filters.select(Conversation.objects.filter(visible_to(who)), who.workspace_id)
 
 
-def _position_of(after: str, who: Principal, cursors: Cursors) -> int:
+def _position_of(after: str, who: Principal, cursors: Cursors, filters: ConversationFilters) -> int:
     sealed = cursors.open(after)
     if sealed is not None:
         return int(sealed[0])
     message, conversation = parse_message_id(after), parse_id(CONVERSATION, after)
     for places in (SearchDocument.objects, SearchMark.objects):
-        seen = places.filter(visible_to(who, "conversation__"), conversation__deleted_at=None)
+        seen = places.filter(
+            visible_to(who, "conversation__"), conversation__deleted_at__isnull=not filters.deleted
+        )
         named = (
             seen.filter(message=message) if message else seen.filter(message=None, conversation=conversation)
         )
@@ -128,10 +137,13 @@ def _position_of(after: str, who: Principal, cursors: Cursors) -> int:
 class _Tail:
     """What is marked, and the index does not have, or not as it is now."""
 
-    def __init__(self, selected: QuerySet[Conversation]) -> None:
+    def __init__(self, workspace_id: UUID, selected: QuerySet[Conversation]) -> None:
         newest = SearchMark.objects.order_by("-pk").values_list("pk", "conversation", "message")
-        marks = list(newest[:MAX_TAIL])
-        self.is_whole = len(marks) < MAX_TAIL
+        oldest = newest[MAX_MARKS : MAX_MARKS + 1].first()
+        if oldest is not None:  # one workspace's backlog is not to hide what others store
+            newest = newest.filter(pk__gt=oldest[0])
+        marks = list(newest.filter(conversation__workspace=workspace_id)[:MAX_TAIL])
+        self.is_whole = oldest is None and len(marks) < MAX_TAIL
         # of several marks for one place, the first gives its document the id
         self.marked = {(conversation, message): pk for pk, conversation, message in marks}
         self.places: list[_Place] = []
@@ -150,24 +162,26 @@ def _indexed(
     who: Principal, query: SearchQuery, filters: ConversationFilters, below: int, tail: _Tail
 ) -> Iterator[_Place]:
     """Yield which documents have the words, and may be seen; at last, where it stopped."""
-    wanted, selected, looked_at = _wanted(who, query, filters), _selected(who, filters), 0
-    for most in _STEPS:
-        ids = find_documents(wanted, below, most - looked_at)
+    selected = _selected(who, filters)
+    ids = find_documents(_wanted(who, query, filters), below, MAX_CANDIDATES)
+    for start, end in pairwise(_STEPS):
         documents = SearchDocument.objects.filter(
-            Exists(selected.filter(pk=OuterRef("conversation"))), pk__in=ids
+            Exists(selected.filter(pk=OuterRef("conversation"))), pk__in=ids[start:end]
         ).order_by("-pk")
         for position, conversation, message in documents.values_list("pk", "conversation", "message"):
             if (conversation, message) not in tail.marked:
                 yield _Place(position, conversation, message)
-        if len(ids) < most - looked_at:
-            return
-        looked_at, below = most, ids[-1]
-    yield _Place(below)
+        if end >= len(ids):
+            break
+    if len(ids) == MAX_CANDIDATES:
+        yield _Place(ids[-1])
 
 
 def _wanted(who: Principal, query: SearchQuery, filters: ConversationFilters) -> WantedWords:
     code = workspace_code(who.workspace_id)
-    words = [(code + word, is_prefix) for word, is_prefix in query.terms.items()]
+    whole = [(code + word, False) for word, is_prefix in query.terms.items() if not is_prefix]
+    beginnings = [(code + word, True) for word, is_prefix in query.terms.items() if is_prefix]
+    words = [*whole, *beginnings[:MAX_BEGINNINGS]]
     if filters.user:
         words.append((end_user_word(who.workspace_id, filters.user), False))
     return WantedWords(tuple(words), tuple(owners_seen_by(who)))
@@ -176,45 +190,55 @@ def _wanted(who: Principal, query: SearchQuery, filters: ConversationFilters) ->
 def _verified(candidates: Iterator[_Place], query: SearchQuery, wanted: int) -> tuple[list[Hit], int | None]:
     """Return the first hits among these, and where this stopped if there may be more."""
     hits: list[Hit] = []
-    group: list[_Place] = []
-    read = 0
-    for place in candidates:
-        if place.conversation_id is None:
-            return hits + _hits_among(group, query), place.position
-        group.append(place)
-        if len(group) < (READ_AT_ONCE if read else wanted):
-            continue
-        hits += _hits_among(group, query)
+    read = size = 0
+    for group in _groups(candidates, wanted):
+        for place, texts, hit in _checked(group, query):
+            if place.conversation_id is None:
+                return hits, place.position
+            size += sum(len(text) if text.isascii() else 5 * len(text) for _, text, _ in texts)
+            if hit is not None:
+                hits.append(hit)
+            if len(hits) >= wanted or size > MAX_SIZE:
+                return hits, place.position
         read += len(group)
-        group = []
-        if len(hits) >= wanted or read >= MAX_READ:
-            return hits, place.position
-    return hits + _hits_among(group, query), None
+        if read >= MAX_READ:
+            return hits, group[-1].position
+    return hits, None
 
 
-def _hits_among(places: Sequence[_Place], query: SearchQuery) -> list[Hit]:
+def _groups(candidates: Iterator[_Place], first: int) -> Iterator[list[_Place]]:
+    """Yield what is read at once: at first only as many as are wanted."""
+    size = first
+    while group := list(islice(candidates, size)):
+        yield group
+        size = READ_AT_ONCE
+
+
+def _checked(
+    places: Sequence[_Place], query: SearchQuery
+) -> Iterator[tuple[_Place, Sequence[SearchedText], Hit | None]]:
+    """Yield each of these places with what is searched of it now, and the hit if that is one."""
     read = read_messages(place.message_id for place in places if place.message_id is not None)
     messages = {message.id: message for message in read}
-    texts = message_texts(read)
+    said = message_texts(read)
     titled = [id for _, id, message_id in places if message_id is None and id is not None]
     conversations = read_conversations(titled)
-    hits = []
-    for position, conversation_id, message_id in places:
+    for place in places:
+        position, conversation_id, message_id = place
         message = messages.get(message_id) if message_id else None
         conversation = message.conversation if message else conversations.get(conversation_id or _NOWHERE)
         if conversation is None or (message_id and message is None):  # it was deleted at this very moment
+            yield place, (), None
             continue
-        searched = texts[message.id] if message else title_texts(conversation)
-        matches = _matches(searched, query)
-        if matches:
-            hits.append(Hit(position, conversation, message, matches))
-    return hits
+        texts = said[message.id] if message else title_texts(conversation)
+        matches = _matches(texts, query)
+        yield place, texts, Hit(position, conversation, message, matches) if matches else None
 
 
 def _matches(texts: Sequence[SearchedText], query: SearchQuery) -> list[Match]:
     found = query.find_in([text for _, text, _ in texts]) or []
-    pairs = zip(texts, found, strict=False)  # none if not all was found
-    return [Match(field, item, snippet(text, spans)) for (field, text, item), spans in pairs if spans]
+    pairs = [(text, spans) for text, spans in zip(texts, found, strict=False) if spans]
+    return [Match(field, item, snippet(text, spans)) for (field, text, item), spans in pairs[:MAX_MATCHES]]
 
 
 def _shown(hits: Sequence[Hit]) -> list[Hit]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from conversations.models import SearchMark
-from conversations.search.documents import write_documents
+from conversations.search.documents import hold_conversations, write_documents
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def _oldest_marks() -> _Marks:
 def _index(marks: _Marks) -> int:
     """Index these, unless another process does; return how many are gone."""
     try:
-        return _index_locked([pk for pk, *_ in marks])
+        return _index_locked(marks)
     except IntegrityError:  # another made one of these documents at this very moment
         return 0
     except (InterfaceError, OperationalError):
@@ -53,9 +53,11 @@ def _index(marks: _Marks) -> int:
 
 
 @transaction.atomic
-def _index_locked(ids: list[int]) -> int:
+def _index_locked(wanted: _Marks) -> int:
+    # first, as deletions do
+    hold_conversations(conversation for _, conversation, _ in wanted)
     columns = SearchMark.objects.select_for_update(of=("self",)).values_list("pk", "conversation", "message")
-    marks = list(columns.filter(pk__in=ids).order_by("pk"))
+    marks = list(columns.filter(pk__in=[pk for pk, *_ in wanted]).order_by("pk"))
     # of several marks for one place, the first gives its document the id
     write_documents({(conversation, message): pk for pk, conversation, message in reversed(marks)})
     SearchMark.objects.filter(pk__in=[pk for pk, *_ in marks]).delete()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from conversations.search.tokenizer import MAX_WORD, Token, is_paired, tokens_of, words_in_order
@@ -11,6 +12,10 @@ from core.value import Value
 MAX_QUERY = 400
 """Characters."""
 MAX_WORDS = 32
+MAX_FOUND = 50
+"""How many occurrences of a phrase are looked for in a text: a snippet shows a few."""
+MIN_BEGINNING = 2
+"""Letters of a word of which it is a beginning: each letter is one of a tenth of all words."""
 
 _PHRASE = re.compile(r'"([^"]*)("|$)|(\S+)')
 _QUOTES = str.maketrans("“”„«»「」『』", '"""""""""')
@@ -48,20 +53,22 @@ class SearchQuery(Value, frozen=True):
     def find_in(self, texts: Sequence[str]) -> list[list[Span]] | None:
         """Return where each of these texts has a phrase; None unless each phrase is in one of them."""
         in_order = [words_in_order(text) for text in texts]
-        found: list[list[int]] = [[] for _ in texts]
+        found: list[list[range]] = [[] for _ in texts]
         for phrase in self.phrases:
-            positions = [list(_positions(phrase, words)) for words in in_order]
+            positions = [list(islice(_positions(phrase, words), MAX_FOUND)) for words in in_order]
             if not any(positions):
                 return None
             for here, more in zip(found, positions, strict=True):
                 here += more
         return [self._spans(text, positions) for text, positions in zip(texts, found, strict=True)]
 
-    def _spans(self, text: str, positions: Collection[int]) -> list[Span]:
+    def _spans(self, text: str, positions: Sequence[range]) -> list[Span]:
         if not positions:
             return []
-        tokens, terms = list(tokens_of(text)), self.terms
-        return _merge([Span(tokens[at].start, _marked_end(tokens[at], terms)) for at in positions])
+        last = max(places.stop for places in positions)
+        tokens, terms = list(islice(tokens_of(text), last)), self.terms
+        marked = [tokens[at] for at in sorted({at for places in positions for at in places})]
+        return _merge([Span(token.start, _marked_end(token, terms)) for token in marked])
 
 
 def parse_query(text: str) -> SearchQuery:
@@ -104,20 +111,20 @@ def _is_end_of(before: Token, token: Token) -> bool:
 
 
 def _can_go_on(word: str) -> bool:
-    return len(word) == 1 or not is_paired(word)
+    return len(word) == 1 if is_paired(word) else len(word) >= MIN_BEGINNING
 
 
-def _positions(phrase: Sequence[Term], words: Sequence[str]) -> Iterator[int]:
-    """Yield the positions of all words that belong to an occurrence of a phrase."""
+def _positions(phrase: Sequence[Term], words: Sequence[str]) -> Iterator[range]:
+    """Yield where a phrase stands: the positions from its first word to its last."""
     first, *others = phrase
+    length = phrase[-1].offset - first.offset + 1
     for number, word in enumerate(words):
         if not first.matches(word):
             continue
-        places = [number + term.offset - first.offset for term in others]
-        if places and places[-1] >= len(words):
+        if number + length > len(words):
             return
-        if all(term.matches(words[at]) for term, at in zip(others, places, strict=True)):
-            yield from (number, *places)
+        if all(term.matches(words[number + term.offset - first.offset]) for term in others):
+            yield range(number, number + length)
 
 
 def _marked_end(token: Token, terms: Collection[str]) -> int:

@@ -21,7 +21,8 @@ MARKS, DOCUMENTS, INDEX = (
     "conversations_searchindex",
 )
 CONVERSATIONS, MESSAGES = "conversations_conversation", "conversations_message"
-HOLDS, RENDITIONS, ASSETS = "conversations_conversationasset", "media_rendition", "media_asset"
+HOLDS, ASSETS = "conversations_conversationasset", "media_asset"
+RENDITIONS, FILES = "media_rendition", "media_file"
 
 _MARK = f"INSERT INTO {MARKS} (conversation_id, message_id)"
 _MARK_MESSAGE = f"{_MARK} VALUES (NEW.conversation_id, NEW.id)"
@@ -31,13 +32,19 @@ _MARK_ALL = (
     f"{_MARK} SELECT conversation_id, id FROM {MESSAGES} "
     "WHERE conversation_id = NEW.id AND role <> 'system' ORDER BY id"
 )
-_MARK_READERS = (
-    f"{_MARK} SELECT message.conversation_id, message.id FROM {HOLDS} hold "
-    f"JOIN {ASSETS} asset ON asset.id = hold.asset_id "
-    f"JOIN {MESSAGES} message ON message.conversation_id = hold.conversation_id "
-    "WHERE hold.asset_id = NEW.asset_id AND message.parts LIKE '%' || asset.sha256 || '%' "
-    "ORDER BY message.id"
-)
+
+
+def _mark_readers(row: str) -> str:
+    """Mark the messages that refer to the asset of a row."""
+    return (
+        f"{_MARK} SELECT message.conversation_id, message.id FROM {HOLDS} hold "
+        f"JOIN {ASSETS} asset ON asset.id = hold.asset_id "
+        f"JOIN {MESSAGES} message ON message.conversation_id = hold.conversation_id "
+        f"WHERE hold.asset_id = {row}.asset_id AND message.parts LIKE '%' || asset.sha256 || '%' "
+        "ORDER BY message.id"
+    )
+
+
 _OF_TITLE = "OLD.title <> NEW.title OR OLD.titled_by <> NEW.titled_by"
 
 # name: table, event, condition, action
@@ -56,8 +63,10 @@ _MARKING = {
         RENDITIONS,
         "UPDATE OF content",
         "NEW.kind IN ('text', 'transcript')",
-        _MARK_READERS,
+        _mark_readers("NEW"),
     ),
+    "search_mark_named_file": (FILES, "INSERT", "TRUE", _mark_readers("NEW")),
+    "search_mark_deleted_file": (FILES, "DELETE", "TRUE", _mark_readers("OLD")),
 }
 _ADD = f"INSERT INTO {INDEX} (rowid, words) VALUES (NEW.id, NEW.words);"
 _REMOVE = f"INSERT INTO {INDEX} ({INDEX}, rowid, words) VALUES ('delete', OLD.id, OLD.words);"

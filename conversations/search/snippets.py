@@ -20,7 +20,7 @@ class Piece(Value, frozen=True):
 def snippet(text: str, spans: Sequence[Span]) -> list[Piece]:
     """Return the text around the first of these spans, cut between words where there are any."""
     begin = _begin(text, spans[0].start)
-    end = _end(text, max(begin + LENGTH, spans[0].end))
+    end = _end(text, begin + LENGTH)
     pieces, at = [], begin
     for span in spans:
         if span.start >= end:

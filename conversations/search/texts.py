@@ -11,6 +11,7 @@ from uuid import UUID
 
 from conversations.item_ids import ItemId
 from conversations.models import Conversation, Message
+from conversations.search.tokenizer import MAX_TEXT
 from core.ids import FUNCTION_CALL, FUNCTION_OUTPUT, MESSAGE, REASONING
 from engines.messages import (
     AudioPart,
@@ -85,9 +86,18 @@ def read_messages(ids: Iterable[UUID]) -> list[SearchedMessage]:
 
 
 def message_texts(messages: Sequence[SearchedMessage]) -> dict[UUID, list[SearchedText]]:
-    """Return what is searched of these messages. At most two queries."""
+    """Return what is searched of these messages, of each `MAX_TEXT` characters. At most two queries."""
     files = _FileReader(messages)
-    return {message.id: list(_texts_of(message, files)) for message in messages}
+    return {message.id: list(_bounded(_texts_of(message, files))) for message in messages}
+
+
+def _bounded(texts: Iterable[SearchedText]) -> Iterator[SearchedText]:
+    left = MAX_TEXT
+    for found in texts:
+        if left <= 0:
+            return
+        yield found._replace(text=found.text[:left])
+        left -= len(found.text)
 
 
 def _texts_of(message: SearchedMessage, files: "_FileReader") -> Iterator[SearchedText]:

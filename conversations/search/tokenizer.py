@@ -139,9 +139,11 @@ def is_paired(word: str) -> bool:
 def _pieces() -> re.Pattern[str]:
     """Return what finds runs of letters, digits and the marks that belong to them.
 
-    `re` knows no marks: without them the vowels of Thai and Hindi would part their words.
+    `re` knows no marks: without them the vowels of Thai and Hindi would part their words. Marks that make an
+    emoji of a sign belong to no word.
     """
     marks = [code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M"]
+    marks = [code for code in marks if not (0x20D0 <= code < 0x2100 or 0xFE00 <= code < 0xFE10)]
     ranges: list[list[int]] = []
     for code in marks:
         if ranges and ranges[-1][1] == code - 1:

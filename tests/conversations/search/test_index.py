@@ -182,13 +182,18 @@ def test_a_lost_index_is_made_anew_in_the_order_of_the_history(alice: Person) ->
         create_exchange(alice, f"Sea {number}")
     conversation = conversation_of(alice, title="By the sea", titled_by="client")
     add_message(conversation, "system", "The sea is a rule.")
+    create_exchange(alice, "Sea 4")
     SearchMark.objects.all().delete()
     SearchDocument.objects.all().delete()
     assert Search(alice).hits("sea") == []
 
     call_command("rebuild_search", verbosity=0)
+    create_exchange(alice, "Sea 5")
+    index_all()
 
-    assert Search(alice).texts("sea") == ["By the [sea]", *(f"[Sea] {number}" for number in (3, 2, 1, 0))]
+    assert Search(alice).texts("sea") == [
+        *("[Sea] 5", "[Sea] 4", "By the [sea]", "[Sea] 3", "[Sea] 2", "[Sea] 1", "[Sea] 0")
+    ]
 
 
 def test_what_is_wrong_in_the_index_is_mended(alice: Person) -> None:
@@ -260,10 +265,26 @@ def test_a_page_stops_where_it_has_looked_at_enough_and_the_next_goes_on(alice: 
     assert Search(alice).texts('"new york"', after=first["next_cursor"]) == ["in [new] [york]"]
 
 
-def test_a_search_says_when_more_waits_to_be_indexed_than_it_looks_at(alice: Person) -> None:
+def test_a_page_reads_so_much_text_and_the_next_goes_on(alice: Person) -> None:
     conversation = conversation_of(alice)
+    add_message(conversation, "user", "in new york")
+    long = "york is new " + "漢字" * 60_000
+    for _ in range(4):
+        add_message(conversation, "user", long)
+
+    first = Search(alice).page('"new york"')
+
+    assert (first["data"], first["has_more"]) == ([], True)
+    assert len(Search(alice).hits('"new york"')) == 1
+
+
+def test_a_search_says_when_more_waits_to_be_indexed_than_it_looks_at(alice: Person, charlie: Person) -> None:
+    conversation = conversation_of(alice)
+    create_exchange(charlie, "Sea")
     SearchMark.objects.bulk_create(SearchMark(conversation=conversation) for _ in range(hits.MAX_TAIL))
     assert Search(alice).page("sea")["is_complete"] is False
+    others = Search(charlie).page("sea")
+    assert (others["is_complete"], len(others["data"])) == (True, 1)
 
     index_all()
     assert Search(alice).page("sea")["is_complete"] is True

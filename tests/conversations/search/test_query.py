@@ -20,6 +20,8 @@ def marked(query: str, text: str) -> list[str] | None:
         ("sea blue", "Blue is the sea.", ["Blue", "sea"]),
         ("sea red", "Blue is the sea.", None),
         ("temp", "Temperatures", ["Temperatures"]),
+        ("t", "Temperatures", None),  # one letter is the beginning of too much
+        ("t", "T is a letter", ["T"]),
         ("temp high", "Temperatures are high", None),  # only the last word may be a beginning
         ("high temp", "Temperatures are high", ["Temperatures", "high"]),
         ('"high temp"', "high temperature", None),

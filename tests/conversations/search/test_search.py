@@ -265,6 +265,66 @@ def test_the_filters_of_lists_are_those_of_the_search(
     assert titles(deleted="true") == titles(model="gpt-5") == []
 
 
+@pytest.mark.parametrize(("q", "filler"), [("aGVs", "aGVsbG8g" * 20_000), ("漢漢", "漢" * 100_000)])
+def test_a_snippet_is_short_however_long_the_word_is(
+    alice: Person, search: Search, settle_index: Settle, q: str, filler: str
+) -> None:
+    add_message(conversation_of(alice), "user", f"x {filler}")
+    settle_index()
+
+    [hit] = search.hits(q)
+
+    assert len(snippet_of(hit["matches"][0])) < 300
+
+
+def test_emoji_are_no_letters_of_the_words_beside_them(
+    alice: Person, search: Search, settle_index: Settle
+) -> None:
+    create_exchange(alice, "⚠️Achtung 1️⃣Install")
+    settle_index()
+
+    assert len(search.hits("achtung")) == len(search.hits("install")) == 1
+    assert search.get("❤️").status_code == 400
+
+
+def test_a_page_of_the_trash_is_followed_by_the_id_of_its_last_hit(
+    alice: Person, search: Search, settle_index: Settle
+) -> None:
+    for number in range(3):
+        create_exchange(alice, f"Sea {number}")
+    Conversation.objects.update(deleted_at=timezone.now())
+    settle_index()
+
+    first = search.page("sea", deleted="true", limit=2)
+    assert len(search.page("sea", deleted="true", after=first["last_id"])["data"]) == 1
+
+
+def test_a_file_is_found_by_a_name_that_it_got_later_until_that_is_deleted(
+    alice: Person, search: Search
+) -> None:
+    conversation = conversation_of(alice)
+    picture = store_held_file(conversation, b"picture", "image/png")
+    add_message(conversation, "user", ImagePart(picture))
+    index_all()
+    file = File.objects.create(
+        workspace=alice.workspace,
+        api_key_id=alice.key_id,
+        asset_id=asset_id(alice.workspace.pk, picture.sha256),
+        filename="fjord.png",
+        purpose="vision",
+    )
+    for is_indexed in (False, True):
+        if is_indexed:
+            index_all()
+        assert search.texts("fjord") == ["[fjord].png"]
+
+    file.delete()
+
+    assert search.hits("fjord") == []
+    index_all()
+    assert not SearchDocument.objects.exists()
+
+
 # --- what is not found any more -------------------------------------------------------------------
 
 
