@@ -27,8 +27,8 @@ PAGES = PageParameters(
         OpenApiTypes.STR,
         required=True,
         description=f'Words, all of which must be there, in any order; `"words in quotes"` stand together. '
-        f"The last one may be the beginning of a word, from two letters on. Case and accents do not matter. At most {MAX_QUERY} "
-        "characters.",
+        "The last one may be the beginning of a word, from two letters on. Case and accents do not matter. "
+        f"At most {MAX_QUERY} characters.",
     ),
     *filters("Without it both."),
     order=False,
