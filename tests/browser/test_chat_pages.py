@@ -30,7 +30,7 @@ def chapter_code() -> str:
     text = (ROOT / "docs" / "frontends.md").read_text()
     chapter = text.partition("\n## Build a chat\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```js\n(.*?)^```$", chapter, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == len(re.findall("^### ", chapter, re.MULTILINE)) == 7
+    assert len(blocks) == len(re.findall("^### ", chapter, re.MULTILINE)) == 8
     return "".join(blocks)
 
 
@@ -91,6 +91,21 @@ def test_the_documented_code_stops_and_follows_an_answer(
     assert (answer["status"], answer["state"]) == ("incomplete", "cancelled")
     assert answer["id"] == chat.evaluate("steps[0][1].id")
     assert "w200" not in answer["content"][0]["text"]
+
+
+def test_the_documented_search_finds_and_marks_what_was_said(chat: Page, complaints: Complaints) -> None:
+    said = asked(chat, "say('Where is <b>Narvik</b>?', null, show)")
+
+    hits = chat.evaluate("search('narv', { archived: 'any' }).then((page) => page.data)")
+    drawn = chat.evaluate("search('narv').then((page) => drawHit(page.data[0]).outerHTML)")
+
+    assert {(hit["role"], hit["conversation"]["id"]) for hit in hits} == {
+        ("user", said["conversation"]),
+        ("assistant", said["conversation"]),
+    }
+    assert f'href="#{said["conversation"]}/{said["message"]}"' in drawn
+    assert "&lt;b&gt;<" in drawn
+    assert "<mark>Narvik</mark>" in drawn
 
 
 def test_an_answer_is_stopped_before_its_first_word(chat: Page, complaints: Complaints) -> None:
