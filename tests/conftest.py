@@ -91,8 +91,8 @@ def times_of_key_uses(transactional_db: None, no_times_of_key_uses: None) -> Non
 @pytest.fixture
 def recorded(request: pytest.FixtureRequest) -> Iterator[CallLog]:
     """Record what becomes of calls, in the database and the log. Request it after the server."""
-    request.getfixturevalue("settings").CHATAPI_REQUESTS_KEPT_DAYS = 14
     with logged_calls() as log:
+        request.getfixturevalue("settings").CHATAPI_REQUESTS_KEPT_DAYS = 14
         yield log
 
 

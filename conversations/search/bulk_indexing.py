@@ -6,20 +6,24 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
-import django
 from django.db import connection, transaction
 
 from conversations.models import SearchMark
+from conversations.search.bulk_processes import set_up
 from conversations.search.documents import DocumentRow, Place, make_documents, save_documents
 
 BATCH = 4000
 
 
 def index_all_marked() -> None:
-    """Index all that is marked. Other processes find the words, and this one writes them."""
+    """Index all that is marked, of which nothing is indexed yet.
+
+    Other processes find the words, and this one writes them.
+    """
     count = os.cpu_count() or 1
     waiting: deque[tuple[int, Future[list[DocumentRow]]]] = deque()
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=django.setup) as pool:
+    database = connection.settings_dict["NAME"]
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=set_up, initargs=(database,)) as pool:
         for marks in _marks():
             waiting.append((marks[-1][0], pool.submit(_make, marks)))
             if len(waiting) > 2 * count:

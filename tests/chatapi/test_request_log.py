@@ -23,9 +23,15 @@ from chatapi.request_log.recorder import Batch, Recorder
 from chatapi.request_log.writer import RequestWriter
 from core.http.call_record import CallRecord
 from core.ids import PROJECT, first_id_at, format_id, new_id
+from tests.support.call_log import forget_waiting_calls
 from tests.support.people import Person, person
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def none_waits() -> None:
+    forget_waiting_calls()
 
 
 def record_of(who: Person, age: timedelta = timedelta(0), **columns: object) -> RequestRecord:
