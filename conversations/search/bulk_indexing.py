@@ -7,6 +7,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 from django.db import connection, transaction
+from django.db.models import Min
 
 from conversations.models import SearchMark
 from conversations.search.bulk_processes import set_up
@@ -20,6 +21,8 @@ def index_all_marked() -> None:
 
     Other processes find the words, and this one writes them.
     """
+    firsts = SearchMark.objects.values("conversation", "message").annotate(first=Min("pk")).values("first")
+    SearchMark.objects.exclude(pk__in=firsts).delete()  # one is enough for a document
     count = os.cpu_count() or 1
     waiting: deque[tuple[int, Future[list[DocumentRow]]]] = deque()
     database = connection.settings_dict["NAME"]
