@@ -24,6 +24,7 @@ from chatapi.demo.tables import COLUMNS, Rows, write_rows
 from conversations.models import Completion, Conversation
 from conversations.search.bulk_indexing import index_all_marked
 from conversations.search.indexing import index_marked
+from conversations.search.schema import without_marks_of_files
 
 LARGE = 30_000
 """From how many messages on it is worth another process, and to load without indexes."""
@@ -57,7 +58,8 @@ def seed_history(wishes: Wishes, say: Say) -> Seeded:
     plan, credentials = prepare(wishes)
     make = produce if is_large else make_history
     with bulk_loading() if is_large and is_first else nullcontext():
-        counts = _write(make(plan), wishes.messages, say)
+        with without_marks_of_files(connection):  # the messages that hold them are marked themselves
+            counts = _write(make(plan), wishes.messages, say)
         say("Indexing for the search")
         index = index_all_marked if is_large and is_first else index_marked
         index()

@@ -10,6 +10,7 @@ from it must be said again. So documents keep their words, and triggers move the
 # ruff: noqa: S608 (all names are our own)
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -89,19 +90,37 @@ def remove(connection: BaseDatabaseWrapper) -> None:
     run_all(connection, [f"DROP {kind} IF EXISTS {INDEX}"])
 
 
+@contextmanager
+def without_marks_of_files(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Set no marks for names of files meanwhile: without indexes each would read all messages."""
+    names = ("search_mark_named_file", "search_mark_deleted_file")
+    run_all(connection, removal(names, connection.vendor))
+    try:
+        yield
+    finally:
+        run_all(connection, (one for name in names for one in _marking(name, connection.vendor)))
+
+
+def _marking(name: str, vendor: str) -> Iterator[str]:
+    """Yield what makes a trigger that marks."""
+    table, event, condition, action = _MARKING[name]
+    if vendor == "postgresql":
+        yield function_sql(name, f"{action}; RETURN NULL;")
+        yield (
+            f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW WHEN ({condition}) "
+            f"EXECUTE FUNCTION {name}()"
+        )
+    else:
+        yield f"CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition} BEGIN {action}; END"
+
+
 def _creation(vendor: str) -> Iterator[str]:
+    for name in _MARKING:
+        yield from _marking(name, vendor)
     if vendor == "postgresql":
         yield f"CREATE INDEX {INDEX} ON {DOCUMENTS} USING gin (words)"
-        for name, (table, event, condition, action) in _MARKING.items():
-            yield function_sql(name, f"{action}; RETURN NULL;")
-            yield (
-                f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW WHEN ({condition}) "
-                f"EXECUTE FUNCTION {name}()"
-            )
         return
     # only whether a word is there is asked: no positions
-    yield (f"CREATE VIRTUAL TABLE {INDEX} USING fts5(words, content='', detail=none, tokenize='{_TOKENIZE}')")
-    for name, (table, event, condition, action) in _MARKING.items():
-        yield f"CREATE TRIGGER {name} AFTER {event} ON {table} WHEN {condition} BEGIN {action}; END"
+    yield f"CREATE VIRTUAL TABLE {INDEX} USING fts5(words, content='', detail=none, tokenize='{_TOKENIZE}')"
     for name, (event, action) in _INDEXING.items():
         yield f"CREATE TRIGGER {name} AFTER {event} ON {DOCUMENTS} BEGIN {action} END"
