@@ -11,7 +11,7 @@ from django.db.models import Min
 
 from conversations.models import SearchMark
 from conversations.search.bulk_processes import set_up
-from conversations.search.documents import DocumentRow, Place, make_documents, save_documents
+from conversations.search.documents import DocumentRow, Place, insert_documents, make_documents
 
 BATCH = 4000
 
@@ -48,12 +48,12 @@ def _marks() -> Iterator[list[tuple[int, Place]]]:
 
 def _make(marks: list[tuple[int, Place]]) -> list[DocumentRow]:
     try:
-        return make_documents({place: pk for pk, place in reversed(marks)})
+        return make_documents({place: pk for pk, place in marks})
     finally:
         connection.close()
 
 
 @transaction.atomic
 def _save(last: int, rows: "Future[list[DocumentRow]]") -> None:
-    save_documents(rows.result())
+    insert_documents(rows.result())
     SearchMark.objects.filter(pk__lte=last).delete()

@@ -51,8 +51,9 @@ def write_documents(wanted: Mapping[Place, int]) -> None:
     Runs inside the caller's transaction.
     """
     old = document_ids(wanted)
-    rows = make_documents({**wanted, **old})
-    save_documents(rows)
+    rows, known = make_documents({**wanted, **old}), set(old.values())
+    insert_documents([row for row in rows if row[0] not in known])
+    _update([row for row in rows if row[0] in known])
     gone = old.keys() - {(conversation, message) for _, conversation, message, _ in rows}
     if gone:
         SearchDocument.objects.filter(pk__in=[old[place] for place in gone]).delete()
@@ -110,18 +111,26 @@ def _bounded(words: set[str]) -> Sequence[str]:
     return in_order
 
 
-def save_documents(rows: Sequence[DocumentRow]) -> None:
-    if not rows:
-        return
-    words: Any = SearchDocument._meta.get_field("words")
-    place = words.get_placeholder(None, None, connection)
-    statement = (
-        f"INSERT INTO {DOCUMENTS} (id, conversation_id, message_id, words) VALUES (%s, %s, %s, {place}) "  # noqa: S608
-        "ON CONFLICT (id) DO UPDATE SET words = excluded.words"
+def insert_documents(rows: Sequence[DocumentRow]) -> None:
+    """Insert documents. Raises `IntegrityError` if there is one of a place, or of an id, already."""
+    _execute(
+        f"INSERT INTO {DOCUMENTS} (id, conversation_id, message_id, words) VALUES (%s, %s, %s, {{words}})",  # noqa: S608
+        [
+            (id, id_to_driver(conversation), message and id_to_driver(message), words)
+            for id, conversation, message, words in rows
+        ],
     )
-    values = [
-        (id, id_to_driver(conversation), message and id_to_driver(message), said)
-        for id, conversation, message, said in rows
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, values)
+
+
+def _update(rows: Sequence[DocumentRow]) -> None:
+    _execute(
+        f"UPDATE {DOCUMENTS} SET words = {{words}} WHERE id = %s",  # noqa: S608
+        [(words, id) for id, _, _, words in rows],
+    )
+
+
+def _execute(statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    field: Any = SearchDocument._meta.get_field("words")
+    if values:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement.format(words=field.get_placeholder(None, None, connection)), values)

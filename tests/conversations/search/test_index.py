@@ -236,6 +236,18 @@ def test_calls_go_on_while_the_index_is_made_anew(alice: Person) -> None:
     assert SearchDocument.objects.count() == 100
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_two_make_anew_at_once_has_each_place_once(alice: Person) -> None:
+    for number in range(30):
+        create_exchange(alice, f"Sea {number}", f"Lake {number}")
+    SearchMark.objects.all().delete()
+
+    at_once(rebuild, rebuild)
+
+    assert SearchDocument.objects.count() == 60
+    assert len(Search(alice).hits("sea", limit=100)) == len(Search(alice).hits("lake", limit=100)) == 30
+
+
 # --- bounds ---------------------------------------------------------------------------------------
 
 
