@@ -14,6 +14,8 @@ from media.renditions.lanes import THREADS
 
 logger = logging.getLogger(__name__)
 
+MIN_SLEEP_SECONDS = 0.02
+"""Celery's scheduler wakes 10 ms before something is due, and says then to look again at once, and again."""
 MAX_SLEEP_SECONDS = 60.0
 """Seconds until the schedule is checked again, even if nothing is due."""
 RESTART_DELAY_SECONDS = 5.0
@@ -88,7 +90,7 @@ class EmbeddedWorker:
     def _tick(self) -> float:
         """Send what is due; return the seconds until something may be due again."""
         try:
-            return min(self._scheduler.tick(), MAX_SLEEP_SECONDS)
+            return min(max(self._scheduler.tick(), MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS)
         except (OperationalError, OSError) as error:
             logger.warning("The task broker cannot be reached: %s", error)
             return MAX_SLEEP_SECONDS

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
 
-from conversations.models import Conversation, SearchDocument
+from conversations.models import SearchDocument
 from conversations.search.owners import owners_of, workspace_code
 from conversations.search.schema import CONVERSATIONS, DOCUMENTS
 from conversations.search.texts import (
+    SearchedConversation,
     SearchedText,
     message_texts,
     read_conversations,
@@ -18,7 +18,7 @@ from conversations.search.texts import (
     title_texts,
 )
 from conversations.search.tokenizer import MAX_WORD, words_of
-from core.bulk_sql import id_to_driver
+from core.bulk_sql import fetch_by_ids, id_from_driver, ids_to_driver
 
 MAX_WORD_BYTES = 700_000
 """Of all words of a document, with what PostgreSQL needs beside each: it takes a megabyte."""
@@ -70,40 +70,43 @@ def make_documents(ids: Mapping[Place, int]) -> list[DocumentRow]:
 
 def document_ids(places: Collection[Place]) -> dict[Place, int]:
     """Return the ids of the documents that there are of these places."""
-    condition = Q(message__in=[message for _, message in places if message is not None])
-    titled = _titled(places)
-    if titled:
-        condition |= Q(message=None, conversation__in=titled)
-    rows = SearchDocument.objects.filter(condition).values_list("conversation", "message", "pk")
-    return {(conversation, message): pk for conversation, message, pk in rows}
+    rows = fetch_by_ids(_IDS + "message_id IN ({ids})", [message for _, message in places if message])
+    rows += fetch_by_ids(_IDS + "message_id IS NULL AND conversation_id IN ({ids})", _titled(places))
+    return {place_from_driver(conversation, message): id for id, conversation, message in rows}
+
+
+_IDS = f"SELECT id, conversation_id, message_id FROM {DOCUMENTS} WHERE "  # noqa: S608
+
+
+def place_from_driver(conversation: Any, message: Any) -> Place:
+    return id_from_driver(conversation), message and id_from_driver(message)
 
 
 def _titled(places: Iterable[Place]) -> list[UUID]:
     return [conversation for conversation, message in places if message is None]
 
 
-def _read_texts(places: Iterable[Place]) -> dict[Place, tuple[Conversation, list[SearchedText]]]:
+def _read_texts(places: Iterable[Place]) -> dict[Place, tuple[SearchedConversation, list[SearchedText]]]:
     messages = read_messages(message for _, message in places if message is not None)
     said = message_texts(messages)
     titles = read_conversations(_titled(places))
     return {
-        **{(one.conversation.pk, one.id): (one.conversation, said[one.id]) for one in messages},
+        **{(one.conversation.id, one.id): (one.conversation, said[one.id]) for one in messages},
         **{(id, None): (conversation, title_texts(conversation)) for id, conversation in titles.items()},
     }
 
 
-def _words_in_index(conversation: Conversation, texts: Iterable[SearchedText]) -> str:
+def _words_in_index(conversation: SearchedConversation, texts: Iterable[SearchedText]) -> str:
     """Return the words as the index has them: each marked with its workspace, and the owners beside."""
     code = workspace_code(conversation.workspace_id)
     said: set[str] = set().union(*(words_of(text) for _, text, _ in texts))
-    return " ".join([*owners_of(conversation), *(code + word for word in _bounded(said))])
+    return " ".join([*owners_of(conversation), *map(code.__add__, _bounded(said))])
 
 
-def _bounded(words: set[str]) -> Sequence[str]:
-    in_order = sorted(words)
+def _bounded(words: set[str]) -> Collection[str]:
     if len(words) * (4 * MAX_WORD + _BYTES_BESIDE) <= MAX_WORD_BYTES:
-        return in_order
-    size = 0
+        return words
+    size, in_order = 0, sorted(words)
     for number, word in enumerate(in_order):
         size += len(word.encode()) + _BYTES_BESIDE
         if size > MAX_WORD_BYTES:
@@ -113,11 +116,13 @@ def _bounded(words: set[str]) -> Sequence[str]:
 
 def insert_documents(rows: Sequence[DocumentRow]) -> None:
     """Insert documents. Raises `IntegrityError` if there is one of a place, or of an id, already."""
+    conversations = ids_to_driver(conversation for _, conversation, _, _ in rows)
+    messages = iter(ids_to_driver(message for _, _, message, _ in rows if message))
     _execute(
         f"INSERT INTO {DOCUMENTS} (id, conversation_id, message_id, words) VALUES (%s, %s, %s, {{words}})",  # noqa: S608
         [
-            (id, id_to_driver(conversation), message and id_to_driver(message), words)
-            for id, conversation, message, words in rows
+            (id, conversation, message and next(messages), words)
+            for (id, _, message, words), conversation in zip(rows, conversations, strict=True)
         ],
     )
 

@@ -65,7 +65,6 @@ class Match(NamedTuple):
 class Hit(NamedTuple):
     """A message, or None for the title of a conversation, in which all was found."""
 
-    position: int
     conversation: Conversation
     message: SearchedMessage | None
     matches: list[Match]
@@ -73,6 +72,15 @@ class Hit(NamedTuple):
     @property
     def created_at(self) -> datetime:
         return (self.message or self.conversation).created_at
+
+
+class _Found(NamedTuple):
+    """A hit before its conversation is read as lists show it."""
+
+    position: int
+    conversation_id: UUID
+    message: SearchedMessage | None
+    matches: list[Match]
 
 
 class SearchPage(CursorPage[Hit]):
@@ -187,9 +195,11 @@ def _wanted(who: Principal, query: SearchQuery, filters: ConversationFilters) ->
     return WantedWords(tuple(words), tuple(owners_seen_by(who)))
 
 
-def _verified(candidates: Iterator[_Place], query: SearchQuery, wanted: int) -> tuple[list[Hit], int | None]:
+def _verified(
+    candidates: Iterator[_Place], query: SearchQuery, wanted: int
+) -> tuple[list[_Found], int | None]:
     """Return the first hits among these, and where this stopped if there may be more."""
-    hits: list[Hit] = []
+    hits: list[_Found] = []
     read = size = 0
     for group in _groups(candidates, wanted):
         for place, texts, hit in _checked(group, query):
@@ -216,7 +226,7 @@ def _groups(candidates: Iterator[_Place], first: int) -> Iterator[list[_Place]]:
 
 def _checked(
     places: Sequence[_Place], query: SearchQuery
-) -> Iterator[tuple[_Place, Sequence[SearchedText], Hit | None]]:
+) -> Iterator[tuple[_Place, Sequence[SearchedText], _Found | None]]:
     """Yield each of these places with what is searched of it now, and the hit if that is one."""
     read = read_messages(place.message_id for place in places if place.message_id is not None)
     messages = {message.id: message for message in read}
@@ -232,7 +242,7 @@ def _checked(
             continue
         texts = said[message.id] if message else title_texts(conversation)
         matches = _matches(texts, query)
-        yield place, texts, Hit(position, conversation, message, matches) if matches else None
+        yield place, texts, _Found(position, conversation.id, message, matches) if matches else None
 
 
 def _matches(texts: Sequence[SearchedText], query: SearchQuery) -> list[Match]:
@@ -241,12 +251,10 @@ def _matches(texts: Sequence[SearchedText], query: SearchQuery) -> list[Match]:
     return [Match(field, item, snippet(text, spans)) for (field, text, item), spans in pairs[:MAX_MATCHES]]
 
 
-def _shown(hits: Sequence[Hit]) -> list[Hit]:
+def _shown(found: Sequence[_Found]) -> list[Hit]:
     """Return these with their conversations as lists show them."""
-    rows = shown_conversations().filter(pk__in={hit.conversation.pk for hit in hits})
-    conversations = {row.pk: row for row in rows} if hits else {}
+    rows = shown_conversations().filter(pk__in={one.conversation_id for one in found}) if found else ()
+    conversations = {row.pk: row for row in rows}
     return [
-        hit._replace(conversation=conversations[hit.conversation.pk])
-        for hit in hits
-        if hit.conversation.pk in conversations
+        Hit(conversations[id], message, matches) for _, id, message, matches in found if id in conversations
     ]

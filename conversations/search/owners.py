@@ -11,7 +11,7 @@ from uuid import UUID
 from accounts.ownership import Visibility
 from accounts.permissions import Permission
 from accounts.principal import Principal
-from conversations.models import Conversation
+from conversations.search.texts import SearchedConversation
 
 _CODE_LENGTH, _OWNER_LENGTH = 4, 12
 _OF_KEYS, _SHARED = "keys", "shared"
@@ -23,7 +23,7 @@ def workspace_code(workspace_id: UUID) -> str:
     return _digest(workspace_id.hex)[:_CODE_LENGTH]
 
 
-def owners_of(conversation: Conversation) -> list[str]:
+def owners_of(conversation: SearchedConversation) -> list[str]:
     """Return the words by which a conversation's documents are found, besides those that they say."""
     names = [_SHARED] if conversation.visibility == Visibility.WORKSPACE else []
     if conversation.api_key_id is None:

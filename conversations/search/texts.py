@@ -4,6 +4,8 @@ System messages are not: a product sends the same one in each conversation. Nor 
 words of a message, which is found itself.
 """
 
+# ruff: noqa: S608 (all names are our own)
+
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -11,7 +13,9 @@ from uuid import UUID
 
 from conversations.item_ids import ItemId
 from conversations.models import Conversation, Message
+from conversations.search.schema import CONVERSATIONS, MESSAGES
 from conversations.search.tokenizer import MAX_TEXT
+from core.bulk_sql import fetch_by_ids, id_from_driver, time_from_driver
 from core.ids import FUNCTION_CALL, FUNCTION_OUTPUT, MESSAGE, REASONING
 from engines.messages import (
     AudioPart,
@@ -23,6 +27,7 @@ from engines.messages import (
     SpokenPart,
     TextPart,
     ToolCall,
+    decode_parts,
 )
 from media.models import File, Rendition, asset_id, rendition_id
 
@@ -36,12 +41,6 @@ _READ_IN_FILES: dict[str, Field] = {
 }
 
 
-_OF_CONVERSATION = (
-    *("workspace", "api_key", "user", "end_user", "visibility"),
-    *("title", "titled_by", "created_at"),
-)
-
-
 class SearchedText(NamedTuple):
     """A text that is searched; `item_id` is the item that it stands in, None for a title."""
 
@@ -50,39 +49,74 @@ class SearchedText(NamedTuple):
     item_id: str | None = None
 
 
-def title_texts(conversation: Conversation) -> list[SearchedText]:
-    if conversation.titled_by == Conversation.TitledBy.FIRST_WORDS or not conversation.title:
-        return []
-    return [SearchedText("title", conversation.title)]
+class SearchedConversation(NamedTuple):
+    """What is read of a conversation."""
+
+    id: UUID
+    workspace_id: UUID
+    api_key_id: UUID | None
+    created_at: datetime
+    user_id: int | None
+    end_user: str
+    visibility: str
+    title: str
+    titled_by: str
 
 
 class SearchedMessage(NamedTuple):
     """What is read of a message: a row of the ORM takes as long as all its words."""
 
     id: UUID
-    conversation: Conversation
+    conversation: SearchedConversation
     role: str
     parts: tuple[Part, ...]
     created_at: datetime
 
 
-def read_conversations(ids: Iterable[UUID]) -> dict[UUID, Conversation]:
+def title_texts(conversation: SearchedConversation) -> list[SearchedText]:
+    if conversation.titled_by == Conversation.TitledBy.FIRST_WORDS or not conversation.title:
+        return []
+    return [SearchedText("title", conversation.title)]
+
+
+def read_conversations(ids: Iterable[UUID]) -> dict[UUID, SearchedConversation]:
     """Read of these conversations what the search needs, by their ids."""
-    wanted = list(ids)
-    rows = Conversation.objects.filter(pk__in=wanted).only(*_OF_CONVERSATION) if wanted else ()
-    return {row.pk: row for row in rows}
+    rows = fetch_by_ids(f"SELECT {_OF_CONVERSATION} FROM {CONVERSATIONS} c WHERE c.id IN ({{ids}})", set(ids))
+    return {found.id: found for found in map(_conversation, rows)}
 
 
 def read_messages(ids: Iterable[UUID]) -> list[SearchedMessage]:
     """Read those of these messages that are searched: not deleted ones, nor system messages."""
-    rows = Message.objects.filter(pk__in=list(ids), emptied_at=None).exclude(role=Message.Role.SYSTEM)
-    found: list[Any] = list(rows.values_list("pk", "conversation", "role", "parts", "created_at"))
-    conversations = read_conversations({row[1] for row in found})
+    conversations: dict[Any, SearchedConversation] = {}
     return [
-        SearchedMessage(id, conversations[conversation], role, parts, created_at)
-        for id, conversation, role, parts, created_at in found
-        if conversation in conversations
+        SearchedMessage(
+            id_from_driver(id),
+            conversations.get(row[0]) or conversations.setdefault(row[0], _conversation(row)),
+            role,
+            decode_parts(parts),
+            time_from_driver(created_at),
+        )
+        for id, role, parts, created_at, *row in fetch_by_ids(_READ_MESSAGES, ids)
     ]
+
+
+_OF_CONVERSATION = ", ".join(f"c.{name}" for name in SearchedConversation._fields)
+_READ_MESSAGES = (
+    f"SELECT m.id, m.role, m.parts, m.created_at, {_OF_CONVERSATION} "
+    f"FROM {MESSAGES} m JOIN {CONVERSATIONS} c ON c.id = m.conversation_id "
+    "WHERE m.id IN ({ids}) AND m.emptied_at IS NULL AND m.role <> 'system'"
+)
+
+
+def _conversation(row: Sequence[Any]) -> SearchedConversation:
+    id, workspace, key, created_at, *others = row
+    return SearchedConversation(
+        id_from_driver(id),
+        id_from_driver(workspace),
+        key and id_from_driver(key),
+        time_from_driver(created_at),
+        *others,
+    )
 
 
 def message_texts(messages: Sequence[SearchedMessage]) -> dict[UUID, list[SearchedText]]:
@@ -145,7 +179,7 @@ class _FileReader:
         for file in File.showing.filter(asset__in=assets).order_by("pk"):
             self._named.setdefault(file.asset_id, []).append(file)
 
-    def texts_of(self, part: Part, conversation: Conversation) -> Iterator[tuple[Field, str]]:
+    def texts_of(self, part: Part, conversation: SearchedConversation) -> Iterator[tuple[Field, str]]:
         names = [part.filename] if isinstance(part, FilePart) and part.filename else []
         blob = getattr(part, "blob", None)
         if blob is not None:
@@ -156,7 +190,7 @@ class _FileReader:
             yield "file_name", name
 
 
-def _has_owner(file: File, conversation: Conversation) -> bool:
+def _has_owner(file: File, conversation: SearchedConversation) -> bool:
     """Tell whether a file is of whom the conversation is: others may have other names for the same bytes."""
     return (file.user_id, file.end_user, file.api_key_id is None) == (
         conversation.user_id,
