@@ -80,6 +80,7 @@ def _conversation_lists(key: Client) -> Iterator[Measured]:
     yield _list("conversations of a model", model="demo-voice")
     yield _list("conversations of a model that there is not", model="none-such")
     yield _list("conversations: the last answer failed", state="failed")
+    yield _list("conversations: the last answer was interrupted", state="interrupted")
     yield _list("conversations: none is in progress", state="in_progress")
     first = key.json(f"{LISTS}?limit=100")
     middle = first.get("next_cursor")
@@ -117,8 +118,10 @@ def _completion_lists(key: Client, facts: Mapping[str, Any]) -> Iterator[Measure
     yield _list("completions", base=COMPLETIONS)
     yield _list("completions, newest first", base=COMPLETIONS, order="desc")
     yield _list("completions of a model", base=COMPLETIONS, model="demo-voice", order="desc")
+    yield _list("completions of a model that there is not", base=COMPLETIONS, model="none-such", order="desc")
     yield _list("completions with a metadatum", base=COMPLETIONS, metadata={"channel": "web"})
     yield _list("completions that failed", base=COMPLETIONS, state="failed", order="desc")
+    yield _list("completions that were interrupted", base=COMPLETIONS, state="interrupted")
     yield _list("completions of the busiest end user", base=COMPLETIONS, user="customer-00000")
     yield _list("completions of a session: a member", base=COMPLETIONS, who="member", order="desc")
     longest = facts["longest_conversation"]

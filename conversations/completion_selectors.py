@@ -40,6 +40,8 @@ def completion_page(who: Principal, wanted: CompletionFilter, page: PageRequest)
     rows = labelled_completions(seen, who.workspace_id, wanted.metadata)
     equal = {"model": wanted.model, "state": wanted.state, "idempotency_key": wanted.idempotency_key}
     rows = rows.filter(**{column: value for column, value in equal.items() if value is not None})
+    if wanted.state in Completion.WITHOUT_ANSWER:  # SQLite takes their index only where this is said
+        rows = rows.filter(state__in=Completion.WITHOUT_ANSWER)
     rows = rows.defer("request").prefetch_related(shown_answers())
     return read_page(rows, page, partial(parse_id, COMPLETION), among=seen)
 
@@ -56,11 +58,12 @@ def _readable(who: Principal, wanted: CompletionFilter) -> Q:
     conversations = Conversation.objects.filter(readable(who))
     if wanted.user is not None:
         conversations = conversations.filter(end_user=wanted.user)
-    if wanted.user:  # SQLite takes the index of end users only where this is said
-        conversations = conversations.exclude(end_user="")
     if wanted.conversation_id is not None:
         id = parse_id(CONVERSATION, wanted.conversation_id)
-        conversations = conversations.filter(pk__in=[id] if id else [])
+        is_found = id is not None and conversations.filter(pk=id).exists()
+        return Q(conversation_id=id) if is_found else Q(pk__in=())
+    if wanted.user:  # SQLite takes the index of end users only where this is said
+        conversations = conversations.exclude(end_user="")
     found = Completion.objects.filter(conversation__in=conversations.values("pk"))
     return Q(pk__in=found.values("pk"))  # else a database reads all completions, since they are in order
 

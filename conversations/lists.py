@@ -20,6 +20,9 @@ from core.value import Value
 
 OrderBy = Literal["updated_at", "created_at"]
 
+FEW = 2000
+"""How many answers of a model, or in a state, are looked up by it."""
+
 _HIDDEN = ("scope", "titled_by")
 _SHOWN = [field.name for field in Conversation._meta.concrete_fields if field.name not in _HIDDEN]
 _OF_LAST_COMPLETION = [f"last_completion__{name}" for name in ("conversation", "model", "state")]
@@ -45,10 +48,27 @@ class ConversationFilters(Value, frozen=True):
     updated_before: int | None = None
 
     def select(self, rows: QuerySet[Conversation], workspace_id: UUID) -> QuerySet[Conversation]:
-        if self.state == Completion.State.IN_PROGRESS:  # few, and there is an index of them
-            running = Completion.objects.filter(workspace_id=workspace_id, state=self.state)
-            rows = rows.filter(last_completion__in=running.values("pk"))
+        few = self._few_conversations(workspace_id)
+        if few is not None:
+            rows = rows.filter(pk__in=few)
         return labelled(rows.filter(self._condition), workspace_id, self.metadata, self.tags)
+
+    def _few_conversations(self, workspace_id: UUID) -> set[UUID] | None:
+        """Return those that may have the wanted last answer if they are few: a list finds few late.
+
+        There are indexes of models, of answers in progress, and of those that did not end well.
+        """
+        if self.model is None and self.state in (None, Completion.State.COMPLETED):
+            return None
+        found = Completion.objects.filter(workspace_id=workspace_id)
+        if self.model is not None:
+            found = found.filter(model=self.model)
+        if self.state is not None:
+            found = found.filter(state=self.state)
+        if self.state in Completion.WITHOUT_ANSWER:  # SQLite takes their index only where this is said
+            found = found.filter(state__in=Completion.WITHOUT_ANSWER)
+        ids = list(found.values_list("conversation", flat=True)[: FEW + 1])
+        return {id for id in ids if id is not None} if len(ids) <= FEW else None
 
     @property
     def _condition(self) -> Q:

@@ -246,9 +246,16 @@ class Completion(AttributedModel):
         INTERRUPTED = "interrupted"
         FAILED = "failed"
 
+    WITHOUT_ANSWER = (State.CANCELLED, State.FAILED, State.INTERRUPTED)
+
     end_user = models.CharField(max_length=END_USER_LENGTH, blank=True)
     conversation = models.ForeignKey(
-        Conversation, null=True, blank=True, on_delete=models.CASCADE, related_name="completions"
+        Conversation,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="completions",
+        db_index=False,
     )
     prompt = models.ForeignKey(
         Message,
@@ -298,6 +305,13 @@ class Completion(AttributedModel):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "-id"], name="completion_page"),
+            models.Index(fields=["conversation", "id"], name="completion_of_conversation"),
+            models.Index(fields=["workspace", "model", "-id"], name="completion_of_model"),
+            models.Index(
+                fields=["workspace", "state", "-id"],
+                name="completion_without_answer",
+                condition=Q(state__in=["cancelled", "failed", "interrupted"]),
+            ),
             models.Index(
                 fields=["workspace"], name="completion_in_progress", condition=Q(state="in_progress")
             ),

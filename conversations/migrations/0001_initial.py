@@ -271,6 +271,7 @@ class Migration(migrations.Migration):
             name="conversation",
             field=models.ForeignKey(
                 blank=True,
+                db_index=False,
                 null=True,
                 on_delete=django.db.models.deletion.CASCADE,
                 related_name="completions",
@@ -664,6 +665,22 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="completion",
             index=models.Index(fields=["workspace", "-id"], name="completion_page"),
+        ),
+        migrations.AddIndex(
+            model_name="completion",
+            index=models.Index(fields=["conversation", "id"], name="completion_of_conversation"),
+        ),
+        migrations.AddIndex(
+            model_name="completion",
+            index=models.Index(fields=["workspace", "model", "-id"], name="completion_of_model"),
+        ),
+        migrations.AddIndex(
+            model_name="completion",
+            index=models.Index(
+                condition=models.Q(("state__in", ["cancelled", "failed", "interrupted"])),
+                fields=["workspace", "state", "-id"],
+                name="completion_without_answer",
+            ),
         ),
         migrations.AddIndex(
             model_name="completion",

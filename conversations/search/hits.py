@@ -6,7 +6,7 @@ So what was deleted, changed or hidden a moment ago is not found, whatever the i
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from heapq import merge
-from itertools import islice, pairwise
+from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
@@ -47,7 +47,6 @@ READ_AT_ONCE = 50
 """How many are read next if what was read first was not enough."""
 MAX_MATCHES = 10
 """How many texts of a message are shown."""
-_STEPS = (0, 200, 1000, MAX_CANDIDATES)
 MAX_BEGINNINGS = 4
 """How many beginnings of words are asked of the index: each is a search of its own."""
 _LAST = 2**63 - 1
@@ -171,18 +170,17 @@ def _indexed(
 ) -> Iterator[_Place]:
     """Yield which documents have the words, and may be seen; at last, where it stopped."""
     selected = _selected(who, filters)
-    ids = find_documents(_wanted(who, query, filters), below, MAX_CANDIDATES)
-    for start, end in pairwise(_STEPS):
+    looked_at, last = 0, below
+    for ids in find_documents(_wanted(who, query, filters), below, MAX_CANDIDATES):
         documents = SearchDocument.objects.filter(
-            Exists(selected.filter(pk=OuterRef("conversation"))), pk__in=ids[start:end]
+            Exists(selected.filter(pk=OuterRef("conversation"))), pk__in=ids
         ).order_by("-pk")
         for position, conversation, message in documents.values_list("pk", "conversation", "message"):
             if (conversation, message) not in tail.marked:
                 yield _Place(position, conversation, message)
-        if end >= len(ids):
-            break
-    if len(ids) == MAX_CANDIDATES:
-        yield _Place(ids[-1])
+        looked_at, last = looked_at + len(ids), ids[-1]
+    if looked_at == MAX_CANDIDATES:
+        yield _Place(last)
 
 
 def _wanted(who: Principal, query: SearchQuery, filters: ConversationFilters) -> WantedWords:
