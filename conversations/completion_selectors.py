@@ -40,8 +40,6 @@ def completion_page(who: Principal, wanted: CompletionFilter, page: PageRequest)
     rows = labelled_completions(seen, who.workspace_id, wanted.metadata)
     equal = {"model": wanted.model, "state": wanted.state, "idempotency_key": wanted.idempotency_key}
     rows = rows.filter(**{column: value for column, value in equal.items() if value is not None})
-    if wanted.state in Completion.WITHOUT_ANSWER:  # SQLite takes their index only where this is said
-        rows = rows.filter(state__in=Completion.WITHOUT_ANSWER)
     rows = rows.defer("request").prefetch_related(shown_answers())
     return read_page(rows, page, partial(parse_id, COMPLETION), among=seen)
 

@@ -48,15 +48,12 @@ class ConversationFilters(Value, frozen=True):
     updated_before: int | None = None
 
     def select(self, rows: QuerySet[Conversation], workspace_id: UUID) -> QuerySet[Conversation]:
-        few = self._few_conversations(workspace_id)
-        if few is not None:
-            rows = rows.filter(pk__in=few)
         return labelled(rows.filter(self._condition), workspace_id, self.metadata, self.tags)
 
-    def _few_conversations(self, workspace_id: UUID) -> set[UUID] | None:
+    def few_conversations(self, workspace_id: UUID) -> set[UUID] | None:
         """Return those that may have the wanted last answer if they are few: a list finds few late.
 
-        There are indexes of models, of answers in progress, and of those that did not end well.
+        There are indexes of models, and of all states but that of most.
         """
         if self.model is None and self.state in (None, Completion.State.COMPLETED):
             return None
@@ -65,8 +62,6 @@ class ConversationFilters(Value, frozen=True):
             found = found.filter(model=self.model)
         if self.state is not None:
             found = found.filter(state=self.state)
-        if self.state in Completion.WITHOUT_ANSWER:  # SQLite takes their index only where this is said
-            found = found.filter(state__in=Completion.WITHOUT_ANSWER)
         ids = list(found.values_list("conversation", flat=True)[: FEW + 1])
         return {id for id in ids if id is not None} if len(ids) <= FEW else None
 
@@ -96,10 +91,11 @@ def conversation_page(
     who: Principal, page: PageRequest, filters: ConversationFilters, order_by: OrderBy = "updated_at"
 ) -> CursorPage[Conversation]:
     """Return conversations that the caller sees, with a query for each of their `ways_of_seeing`."""
+    few = filters.few_conversations(who.workspace_id)
     order = page.directed("updated_at", "pk") if order_by == "updated_at" else page.directed("pk")
     whose = (who.workspace_id, who.owner_name)
     return read_moving_page(
-        [filters.select(_seen(way, order_by), who.workspace_id) for way in ways_of_seeing(who)],
+        [filters.select(_seen(way, order_by, few), who.workspace_id) for way in ways_of_seeing(who)],
         page,
         partial(parse_id, CONVERSATION),
         order=order,
@@ -108,15 +104,18 @@ def conversation_page(
     )
 
 
-def _seen(way: WayOfSeeing, order_by: OrderBy) -> QuerySet[Conversation]:
-    """Return the conversations that are seen in a way, by the index of that way.
+def _seen(way: WayOfSeeing, order_by: OrderBy, few: Collection[UUID] | None) -> QuerySet[Conversation]:
+    """Return the conversations that are seen in a way, by the index of that way; of `few` if they are given.
 
-    Those indexes are in the order of updates. In the order of creation a database would rather read the whole
-    workspace, unless it is told to find first what is few.
+    Those indexes are in the order of updates. In the order of creation, or for few, a database would rather
+    read the whole workspace, unless it is told to find first what is few.
     """
-    if order_by == "updated_at" or way.is_wide:
+    if few is None and (order_by == "updated_at" or way.is_wide):
         return shown_conversations().filter(way.condition)
-    return shown_conversations().filter(pk__in=Conversation.objects.filter(way.condition).values("pk"))
+    seen = Conversation.objects.filter(way.condition)
+    return shown_conversations().filter(
+        pk__in=(seen if few is None else seen.filter(pk__in=few)).values("pk")
+    )
 
 
 def shown_conversations() -> QuerySet[Conversation]:

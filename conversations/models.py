@@ -246,8 +246,6 @@ class Completion(AttributedModel):
         INTERRUPTED = "interrupted"
         FAILED = "failed"
 
-    WITHOUT_ANSWER = (State.CANCELLED, State.FAILED, State.INTERRUPTED)
-
     end_user = models.CharField(max_length=END_USER_LENGTH, blank=True)
     conversation = models.ForeignKey(
         Conversation,
@@ -307,10 +305,13 @@ class Completion(AttributedModel):
             models.Index(fields=["workspace", "-id"], name="completion_page"),
             models.Index(fields=["conversation", "id"], name="completion_of_conversation"),
             models.Index(fields=["workspace", "model", "-id"], name="completion_of_model"),
+            # one each: SQLite sees that a state is one of an index's, but not that it is one of several
+            models.Index(fields=["workspace", "-id"], name="completion_failed", condition=Q(state="failed")),
             models.Index(
-                fields=["workspace", "state", "-id"],
-                name="completion_without_answer",
-                condition=Q(state__in=["cancelled", "failed", "interrupted"]),
+                fields=["workspace", "-id"], name="completion_cancelled", condition=Q(state="cancelled")
+            ),
+            models.Index(
+                fields=["workspace", "-id"], name="completion_interrupted", condition=Q(state="interrupted")
             ),
             models.Index(
                 fields=["workspace"], name="completion_in_progress", condition=Q(state="in_progress")

@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from core.admin_rights import may_search, may_view, name_of
 from core.ids import first_id_at, parse_id
 
-COUNTED_ROWS = 10_000
+COUNTED_ROWS = 2_000
 """How many rows a long list counts, and so shows: to count a million takes longer than to read a page."""
 
 

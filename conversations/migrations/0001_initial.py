@@ -677,9 +677,25 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="completion",
             index=models.Index(
-                condition=models.Q(("state__in", ["cancelled", "failed", "interrupted"])),
-                fields=["workspace", "state", "-id"],
-                name="completion_without_answer",
+                condition=models.Q(("state", "failed")),
+                fields=["workspace", "-id"],
+                name="completion_failed",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="completion",
+            index=models.Index(
+                condition=models.Q(("state", "cancelled")),
+                fields=["workspace", "-id"],
+                name="completion_cancelled",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="completion",
+            index=models.Index(
+                condition=models.Q(("state", "interrupted")),
+                fields=["workspace", "-id"],
+                name="completion_interrupted",
             ),
         ),
         migrations.AddIndex(
