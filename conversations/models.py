@@ -170,6 +170,7 @@ class Message(models.Model):
             models.Index(fields=["conversation"], name="message_root", condition=Q(parent__isnull=True)),
             models.Index(fields=["parent", "id"], name="message_children"),
             models.Index(fields=["digest"], name="message_digest"),
+            models.Index(fields=["-id"], name="message_of_tool", condition=Q(role="tool")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["completion", "choice"], name="one_answer_a_choice"),

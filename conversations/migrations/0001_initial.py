@@ -614,6 +614,10 @@ class Migration(migrations.Migration):
             model_name="message",
             index=models.Index(fields=["digest"], name="message_digest"),
         ),
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(condition=models.Q(("role", "tool")), fields=["-id"], name="message_of_tool"),
+        ),
         migrations.AddConstraint(
             model_name="message",
             constraint=models.UniqueConstraint(fields=("completion", "choice"), name="one_answer_a_choice"),
