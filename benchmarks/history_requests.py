@@ -189,7 +189,7 @@ def _admin_pages(facts: Mapping[str, Any]) -> Iterator[Measured]:
     yield _admin("conversations, a title searched", "conversations/conversation", q="invoice")
     yield _admin("conversations, an end user searched", "conversations/conversation", q="customer-00000")
     yield _admin("messages of tools", "conversations/message", role__exact="tool")
-    yield _admin("messages, a title searched", "conversations/message", q="invoice")
+    yield _admin("messages, a tool's call searched", "conversations/message", q="call_none")
     yield _admin("messages, page 10", "conversations/message", p="10")
     yield _admin("completions that failed", "conversations/completion", state__exact="failed")
     yield _admin("completions served by a model", "conversations/completion", served_by="demo-scripted")
