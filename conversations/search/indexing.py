@@ -21,10 +21,10 @@ BATCH = 300
 """Marks a transaction, for which other writers of SQLite wait, some 20 ms. With 100, each costs more."""
 
 
-def index_marked(seconds: float = 3600.0) -> int:
+def index_marked(seconds: float = 3600.0, *, batch: int = BATCH) -> int:
     """Index what is marked, the oldest first, for at most this long; return how many marks are gone."""
     until, done = time.monotonic() + seconds, 0
-    while marks := _oldest_marks():
+    while marks := _oldest_marks(batch):
         done += _index(marks)
         if time.monotonic() > until:
             break
@@ -36,8 +36,8 @@ _Mark = tuple[int, Any, Any]
 """A mark, its conversation and its message, as the driver gives them: to convert an id takes 1 µs."""
 
 
-def _oldest_marks() -> list[_Mark]:
-    return fetch(f"{_SELECT_MARKS} ORDER BY id LIMIT {BATCH}", [])
+def _oldest_marks(count: int) -> list[_Mark]:
+    return fetch(f"{_SELECT_MARKS} ORDER BY id LIMIT ?", [count])
 
 
 def _index(marks: list[_Mark]) -> int:

@@ -93,6 +93,23 @@ def test_what_is_deleted_and_can_be_restored_is_marked_and_filtered(reviewer: Cl
     assert "Jan. 1, 2026" in reviewer.get(detail(gone)).text
 
 
+def test_messages_are_found_by_the_call_that_they_answer_and_by_their_id(
+    reviewer: Client, alice: Person
+) -> None:
+    conversation = conversation_of(alice)
+    said = add_message(conversation, "user", "What is it worth?")
+    answer = add_message(conversation, "tool", "42", after=said, tool_call_id="call_1")
+
+    def found(words: str) -> set[str]:
+        page = reviewer.get(MESSAGES, {"q": words}).text
+        return {one.public_id for one in (said, answer) if one.public_id in page}
+
+    assert found("call_1") == found(answer.public_id) == {answer.public_id}
+    assert found(said.public_id) == {said.public_id}
+    assert found("call_2") == found("worth") == set()
+    assert found("") == {said.public_id, answer.public_id}
+
+
 def test_conversations_are_filtered_by_when_they_were_made(reviewer: Client, alice: Person) -> None:
     """By their ids: the time of a table's rows is in no index."""
     conversation_of(alice, title="new")

@@ -11,7 +11,7 @@ from conversations.emptying import empty_messages
 from conversations.models import Conversation, Message, SearchDocument, SearchMark
 from conversations.search import hits
 from conversations.search.documents import MAX_WORD_BYTES
-from conversations.search.indexing import BATCH, index_marked
+from conversations.search.indexing import index_marked
 from conversations.search.rebuilding import rebuild
 from conversations.search.schema import INDEX
 from conversations.tasks import index_marked as index_task
@@ -59,10 +59,10 @@ def test_the_task_indexes_what_is_marked_and_takes_the_marks_away(alice: Person)
 
 def test_more_marks_than_a_batch_are_indexed_in_their_order(alice: Person) -> None:
     conversation = conversation_of(alice)
-    for number in range(BATCH + 3):
+    for number in range(23):
         add_message(conversation, "user", f"Number {number}")
 
-    index_all()
+    index_marked(batch=10)
 
     of_messages = SearchDocument.objects.order_by("pk").values_list("message", flat=True)
     assert list(of_messages) == list(Message.objects.order_by("pk").values_list("pk", flat=True))
@@ -70,12 +70,12 @@ def test_more_marks_than_a_batch_are_indexed_in_their_order(alice: Person) -> No
 
 def test_an_indexer_without_time_leaves_the_rest_to_the_next(alice: Person) -> None:
     conversation = conversation_of(alice)
-    for number in range(BATCH + 3):
+    for number in range(13):
         add_message(conversation, "user", f"Number {number}")
 
-    assert index_marked(seconds=0) == BATCH
+    assert index_marked(seconds=0, batch=10) == 10
     assert SearchMark.objects.count() == 3
-    assert Search(alice).texts("number", limit=1)[0] == f"[Number] {BATCH + 2}"
+    assert Search(alice).texts("number", limit=1)[0] == "[Number] 12"
 
 
 def test_the_index_has_the_words_of_the_documents_and_nothing_else(alice: Person) -> None:
@@ -118,12 +118,12 @@ def test_a_killed_indexer_loses_nothing(alice: Person) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_indexers_at_once_take_turns(alice: Person) -> None:
     conversation = conversation_of(alice)
-    messages = [add_message(conversation, "user", f"Number {number}") for number in range(2 * BATCH)]
+    messages = [add_message(conversation, "user", f"Number {number}") for number in range(100)]
     Message.objects.filter(pk=messages[0].pk).update(parts=messages[0].parts)  # marked twice
 
-    taken = at_once(*[lambda: index_marked(seconds=20)] * 3)
+    taken = at_once(*[lambda: index_marked(seconds=20, batch=10)] * 3)
 
-    assert sum(taken) == 2 * BATCH + 1
+    assert sum(taken) == 101
     assert not SearchMark.objects.exists()
     assert SearchDocument.objects.count() == len(messages)
 
