@@ -88,7 +88,7 @@ def upload_file(server: Server, who: Person, data: bytes, name: str = "file") ->
 
 
 def row_counts() -> dict[str, int]:
-    """The number of rows in each table of the history and the media, but for those that follow by themselves."""
+    """The number of rows in each table of the history and the media, but for what follows by itself."""
     models = (model for app in MEDIA_TABLES for model in apps.get_app_config(app).get_models())
     return {
         model.__name__: model._default_manager.count()
