@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import ForeignKey, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -130,6 +130,8 @@ class ReadOnlyAdmin(ModelAdmin):
     """A read-only admin whose search also accepts public ids."""
 
     id_prefix = ""
+    searched: ClassVar[Q] = Q()
+    """Which rows a search for anything but an id looks through."""
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
     date_hierarchy: ClassVar[str | None] = None  # it would read the whole table: see `MadeFilter`
     show_full_result_count = False
@@ -163,7 +165,8 @@ class ReadOnlyAdmin(ModelAdmin):
         id = parse_id(self.id_prefix, search_term.strip())
         if id is not None:
             return queryset.filter(pk=id), False
-        return super().get_search_results(request, queryset, search_term)
+        rows = queryset.filter(self.searched) if search_term else queryset
+        return super().get_search_results(request, rows, search_term)
 
 
 class MadeFilter(admin.SimpleListFilter):

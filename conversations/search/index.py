@@ -1,12 +1,12 @@
 """Which documents have these words, newest first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
-from typing import Any
 
 from django.db import connection
 
 from conversations.search.schema import DOCUMENTS, INDEX
+from core.bulk_sql import fetch
 from core.value import Value
 
 RECENT = 2000
@@ -22,15 +22,15 @@ _STEPS = (200, 800)
 # in the newest documents too, so these are read first; then the index is asked for ever more of the older
 # ones. It is asked nothing else, whatever the planner thinks of words that it never counted.
 _POSTGRESQL_RECENT = (
-    f"SELECT id, words @@ %s::tsquery FROM {DOCUMENTS} WHERE id < %s ORDER BY id DESC LIMIT {RECENT}"  # noqa: S608
+    f"SELECT id, words @@ ?::tsquery FROM {DOCUMENTS} WHERE id < ? ORDER BY id DESC LIMIT {RECENT}"  # noqa: S608
 )
 _POSTGRESQL = f"""
     WITH found AS MATERIALIZED (
-        SELECT id FROM {DOCUMENTS} WHERE words @@ %s::tsquery AND id < %s AND id >= %s
+        SELECT id FROM {DOCUMENTS} WHERE words @@ ?::tsquery AND id < ? AND id >= ?
     )
-    SELECT id FROM found ORDER BY id DESC LIMIT %s
+    SELECT id FROM found ORDER BY id DESC LIMIT ?
 """  # noqa: S608
-_SQLITE = f"SELECT rowid FROM {INDEX} WHERE {INDEX} MATCH %s AND rowid < %s ORDER BY rowid DESC LIMIT %s"  # noqa: S608
+_SQLITE = f"SELECT rowid FROM {INDEX} WHERE {INDEX} MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"  # noqa: S608
 
 
 class WantedWords(Value, frozen=True):
@@ -52,7 +52,7 @@ def find_documents(wanted: WantedWords, below: int, limit: int) -> Iterator[list
 def _sqlite_steps(wanted: WantedWords, below: int, limit: int) -> Iterator[list[int]]:
     match = _match_expression(wanted)
     for size in (*_STEPS, limit - sum(_STEPS)):
-        ids = [id for (id,) in _fetch(_SQLITE, [match, below, size])]
+        ids = [id for (id,) in fetch(_SQLITE, [match, below, size])]
         yield ids
         if len(ids) < size:
             return
@@ -61,7 +61,7 @@ def _sqlite_steps(wanted: WantedWords, below: int, limit: int) -> Iterator[list[
 
 def _postgresql_steps(wanted: WantedWords, below: int, limit: int) -> Iterator[list[int]]:
     query = _tsquery(wanted)
-    recent = _fetch(_POSTGRESQL_RECENT, [query, below])
+    recent = fetch(_POSTGRESQL_RECENT, [query, below])
     found = [id for id, has_words in recent if has_words]
     yield found
     lowest, limit = (recent[-1][0] if len(recent) == RECENT else _LOWEST), limit - len(found)
@@ -69,17 +69,10 @@ def _postgresql_steps(wanted: WantedWords, below: int, limit: int) -> Iterator[l
         if lowest == _LOWEST or not limit:
             return
         above, lowest = lowest, _LOWEST if width is None else lowest - width
-        ids = [id for (id,) in _fetch(_POSTGRESQL, [query, above, lowest, limit])]
+        ids = [id for (id,) in fetch(_POSTGRESQL, [query, above, lowest, limit])]
         limit -= len(ids)
         for start, end in pairwise((0, *accumulate(_STEPS), len(ids))):
             yield ids[start:end]
-
-
-def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
 
 
 # words are letters, digits and marks: nothing in them has to be escaped

@@ -1,7 +1,6 @@
 """A list of few completions goes through their conversations, not through all of the workspace."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from conversations.unstored_answers import unstored_answers
 from core.pagination import PageRequest
 from tests.support.history_rows import create_exchange
 from tests.support.people import Person, token_for
+from tests.support.query_plans import explained, sent_queries
 
 
 @pytest.fixture
@@ -36,38 +36,10 @@ def of_xavier(alice: Person) -> Conversation:
 
 def plan_of(who: Principal, **wanted: Any) -> str:
     """Return how the database finds the page, which has one completion."""
-    with queries() as sent:
+    with sent_queries() as sent:
         page = completion_page(who, CompletionFilter(**wanted), PageRequest())
     assert len(page.items) == 1
     return "\n".join(explained(one) for one in sent)
-
-
-Query = tuple[str, Sequence[Any]]
-
-
-@contextmanager
-def queries() -> Iterator[list[Query]]:
-    """Yield the queries that are sent meanwhile, with their parameters.
-
-    With the values written into its text a query may be planned otherwise: SQLite sees more of it.
-    """
-    sent: list[Query] = []
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        sent.append((sql, params))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
-        yield sent
-
-
-def explained(query: Query) -> str:
-    """Return how the database runs a query."""
-    sql, params = query
-    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
-    with connection.cursor() as cursor:
-        cursor.execute(explain + sql, params)
-        return "\n".join(str(row[-1]) for row in cursor.fetchall())
 
 
 def test_an_end_users_own_are_found_by_their_conversations(alice: Person, of_xavier: Conversation) -> None:
@@ -102,7 +74,7 @@ def test_rare_ones_are_found_by_what_is_rare(
     plan = plan_of(who, **wanted)
     assert index in plan, plan
 
-    with queries() as sent:
+    with sent_queries() as sent:
         page = conversation_page(who, PageRequest(), ConversationFilters(**wanted))
     assert [one.pk for one in page.items] == [of_xavier.pk]
     assert index in explained(sent[0])
@@ -119,7 +91,7 @@ def test_answers_being_made_are_found_among_those_alone(
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-    with queries() as sent:
+    with sent_queries() as sent:
         find(conversation)
     plan = explained(sent[0])
     assert "completion_page" not in plan, plan

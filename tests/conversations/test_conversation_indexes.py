@@ -2,7 +2,6 @@
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from accounts.keys.validation import principal_of_secret
 from accounts.ownership import ways_of_seeing
@@ -16,6 +15,7 @@ from core.ids import new_id
 from core.pagination import PageRequest
 from tests.support.history_rows import NOON, conversation_of
 from tests.support.people import Person, person, token_for
+from tests.support.query_plans import explained, sent_queries
 
 OF_KEYS, OF_END_USER = "conversation_of_keys", "conversation_of_end_user"
 OF_MEMBER, SHARED, ALL = "conversation_of_member", "conversation_shared", "conversation_page"
@@ -47,16 +47,9 @@ def _in_session(who: Person, role: Role) -> Principal:
 
 def plans(who: Principal, order_by: str) -> list[str]:
     """Return how the database runs each query of a page, as it is really sent."""
-    with CaptureQueriesContext(connection) as queries:
+    with sent_queries() as sent:
         conversation_page(who, PageRequest(), ConversationFilters(), order_by)  # type: ignore[arg-type]
-    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
-    found = []
-    for query in queries.captured_queries:
-        if query["sql"].startswith("SELECT") and "in_progress" not in query["sql"]:
-            with connection.cursor() as cursor:
-                cursor.execute(explain + query["sql"].replace("%", "%%"))
-                found.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
-    return found
+    return [explained(query) for query in sent if query[0].startswith("SELECT")]
 
 
 @pytest.mark.parametrize("caller", INDEXES)
